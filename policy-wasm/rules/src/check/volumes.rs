@@ -1,0 +1,38 @@
+//! Mounts refer to volumes.
+
+use model::config::EffectiveConfig;
+use model::path;
+use model::problem::{CoreProblem, code};
+
+use super::Checking;
+use crate::suggest;
+use crate::yaml::cut;
+
+/// Every mount names one of the volumes.
+pub(super) fn merged(checking: &mut Checking<'_>, config: &EffectiveConfig) {
+    let open = |checking: &Checking<'_>| {
+        checking.lacks_parts("volumes")
+            || (0..config.volumes.len())
+                .any(|index| !checking.is_judged(&path::key(&path::index("volumes", index), "name")))
+    };
+    if open(checking) {
+        return;
+    }
+    let names: Vec<&str> = config.volumes.iter().filter_map(|volume| volume.name.as_deref()).collect();
+    for (index, mount) in config.volume_mounts.iter().enumerate() {
+        let at = path::key(&path::index("volume_mounts", index), "name");
+        let Some(name) = mount.name.as_deref().filter(|name| !name.trim().is_empty()) else { continue };
+        if names.contains(&name) || !checking.is_judged(&at) {
+            continue;
+        }
+        let problem = CoreProblem::error(code::REFERENCE, format!("no volume is called `{}`", cut(name)));
+        let problem = match suggest::nearest(name, names.iter().copied()) {
+            Some(meant) => problem.help(format!("did you mean `{meant}`?")).fix(meant),
+            None if names.is_empty() => {
+                problem.help("add it under `volumes`; a list in a step replaces the inherited one as a whole")
+            }
+            None => problem.help(format!("the volumes: `{}`", names.join("`, `"))),
+        };
+        checking.say(problem, &at);
+    }
+}

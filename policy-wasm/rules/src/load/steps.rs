@@ -1,0 +1,610 @@
+//! Steps and handlers: their forms, kinds, names and commands.
+
+use std::collections::HashSet;
+
+use model::layer::{Origin, Position};
+use model::path;
+use model::problem::{CoreProblem, Severity, code};
+use model::workflow::{Command, STEP, STEP_TYPES, Step, StepKind, WorkflowType};
+use serde_json::Value;
+
+use super::{Loading, command, graph, variables};
+use crate::suggest;
+use crate::typed::{Spot, Walk};
+use crate::yaml::{Content, Entry, Node, Span, cut};
+
+/// Words that cannot be an id, in any case.
+const RESERVED_IDS: &[&str] = &["env", "params", "args", "stdout", "stderr", "output", "outputs"];
+/// Actions that make a Kubernetes step.
+const ACTIONS: &[&str] = &["k8s.run", "kubernetes.run", "k8s", "kubernetes"];
+/// Step types of other executors.
+const OTHER_TYPES: &[&str] = &[
+    "archive",
+    "chat",
+    "container",
+    "dag",
+    "docker",
+    "ftp",
+    "gha",
+    "github_action",
+    "harness",
+    "http",
+    "jq",
+    "mail",
+    "parallel",
+    "postgres",
+    "redis",
+    "router",
+    "s3",
+    "sftp",
+    "sql",
+    "sqlite",
+    "ssh",
+    "subworkflow",
+    "template",
+];
+
+/// How a step is told: its mapping, where it stands, and a name that the form gives it.
+struct Written<'a> {
+    node: &'a Node,
+    at: &'a str,
+    source: u32,
+    /// Name of the form: the key of the mapping form, or the name of a handler.
+    given: Option<(&'a str, Span)>,
+    handler: bool,
+}
+
+impl Loading {
+    /// The root key `steps`: a list, or a mapping of name to step.
+    pub(super) fn steps(&mut self, entry: &Entry, source: u32) {
+        let position = entry.value.span.position(source);
+        let chain = self.workflow.workflow_type == WorkflowType::Chain;
+        given_names(&entry.value, &mut self.taken);
+        match &entry.value.content {
+            Content::List(items) if !items.is_empty() => {
+                let mut before: Vec<String> = Vec::new();
+                for (index, item) in items.iter().enumerate() {
+                    before = self.item(item, &path::index("steps", index), source, &before, false);
+                }
+            }
+            Content::Mapping(entries) if !entries.is_empty() => {
+                if chain {
+                    self.problems.push(
+                        CoreProblem::error(code::EXCLUSIVE, "a chain needs a list of steps: a mapping has no order")
+                            .at("steps", Some(entry.key_span.position(source)))
+                            .help("write `steps:` as a list, or `type: graph`"),
+                    );
+                }
+                for step in entries {
+                    let at = path::key("steps", &step.key);
+                    let given = Some((step.key.as_str(), step.key_span));
+                    self.step(&Written { node: &step.value, at: &at, source, given, handler: false }, &[]);
+                }
+            }
+            Content::List(_) | Content::Mapping(_) | Content::Null => self.problems.push(
+                CoreProblem::error(code::REQUIRED, "`steps` is empty")
+                    .at("steps", Some(entry.key_span.position(source)))
+                    .help("add at least one step: `steps: [{id: hello, command: echo hello}]`"),
+            ),
+            _ => self.problems.push(
+                CoreProblem::error(
+                    code::TYPE,
+                    format!("`steps` must be a list or a mapping, found {}", entry.value.found()),
+                )
+                .at("steps", Some(position))
+                .help("write a list of steps: lines that begin with `- id: …`"),
+            ),
+        }
+    }
+
+    /// An item of the list: a step, or a group of steps. Answers the names that the next item of a chain waits for.
+    fn item(&mut self, item: &Node, at: &str, source: u32, before: &[String], nested: bool) -> Vec<String> {
+        match &item.content {
+            Content::List(members) if !nested => {
+                let names: Vec<String> = members
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(index, member)| self.item(member, &path::index(at, index), source, before, true))
+                    .collect();
+                if names.is_empty() { before.to_vec() } else { names }
+            }
+            _ => {
+                let written = Written { node: item, at, source, given: None, handler: false };
+                self.step(&written, before).into_iter().collect()
+            }
+        }
+    }
+
+    /// A handler: one step.
+    pub(super) fn handler(&mut self, entry: &Entry, name: &str, source: u32) {
+        let at = path::key("handler_on", &entry.key);
+        let given = Some((name, entry.key_span));
+        self.workflow.handlers.retain(|known| known.name != name);
+        self.step(&Written { node: &entry.value, at: &at, source, given, handler: true }, &[]);
+    }
+
+    /// Reads one step and adds it. Answers its name; none: it is no step at all.
+    fn step(&mut self, written: &Written<'_>, before: &[String]) -> Option<String> {
+        let Written { node, at, source, given, handler } = *written;
+        let text_form;
+        let entries = match &node.content {
+            Content::Mapping(entries) => entries.as_slice(),
+            Content::Text(_) => {
+                text_form = [Entry { key: "command".to_owned(), key_span: node.span, value: node.clone() }];
+                &text_form
+            }
+            _ => {
+                self.problems.push(
+                    CoreProblem::error(
+                        code::TYPE,
+                        format!("a step must be a mapping or a command, found {}", node.found()),
+                    )
+                    .at(at, Some(node.span.position(source)))
+                    .help("write `- id: hello` with the other keys indented below it"),
+                );
+                return None;
+            }
+        };
+        let first_problem = self.problems.len();
+        let mut reading = Reading::new(entries, at, source, node.span);
+        let kind = reading.kind(&mut self.problems);
+        let mut step = Step {
+            id: reading.id(&mut self.problems),
+            name: String::new(),
+            kind,
+            command: None,
+            depends: Vec::new(),
+            env: Vec::new(),
+            path: at.to_owned(),
+            position: given.map_or(node.span, |(_, span)| span).position(source),
+            config_path: None,
+            ranks: Vec::new(),
+        };
+        step.name = match given {
+            Some((name, _)) if handler => name.to_owned(),
+            Some((name, span)) => reading.checked_name(name, span, "", &mut self.problems),
+            None => match reading.name(step.id.as_deref(), &mut self.problems) {
+                Some(name) => name,
+                None => self.free_name(&reading),
+            },
+        };
+        reading.plain_keys(&mut step, &mut self.problems);
+        let mut places = graph::Places { id: reading.place("id"), name: reading.place("name"), depends: Vec::new() };
+        self.order(&reading, &mut step, &mut places, before, handler);
+        step.command = self.command(&reading, kind);
+        self.config_of(&reading, &mut step);
+        for problem in self.problems.iter_mut().skip(first_problem) {
+            problem.step.get_or_insert_with(|| step.name.clone());
+        }
+        let name = step.name.clone();
+        if handler {
+            self.workflow.handlers.push(step);
+        } else {
+            self.workflow.steps.push(step);
+            self.places.push(places);
+        }
+        Some(name)
+    }
+
+    /// The name of a step that has neither name nor id: kind and place, counted up while taken.
+    fn free_name(&mut self, reading: &Reading<'_>) -> String {
+        let kind = match reading.text("type").map(str::trim) {
+            Some(kind @ ("k8s" | "kubernetes")) => kind,
+            _ if reading.kubernetes => "k8s",
+            _ if reading.entry("script").is_some() => "script",
+            _ => "cmd",
+        };
+        let mut number = self.workflow.steps.len() + 1;
+        loop {
+            let name = format!("{kind}_{number}");
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+            number += 1;
+        }
+    }
+
+    /// `depends`, and what a chain puts in its place.
+    fn order(
+        &mut self,
+        reading: &Reading<'_>,
+        step: &mut Step,
+        places: &mut graph::Places,
+        before: &[String],
+        handler: bool,
+    ) {
+        let chain = self.workflow.workflow_type == WorkflowType::Chain && !handler;
+        let Some(entry) = reading.entry("depends") else {
+            if chain {
+                step.depends = before.to_vec();
+            }
+            return;
+        };
+        let at = path::key(reading.at, "depends");
+        if chain || handler {
+            let what = if handler { "a handler" } else { "a step of a chain" };
+            self.problems.push(
+                CoreProblem::error(code::EXCLUSIVE, format!("{what} cannot have `depends`"))
+                    .at(at, Some(entry.key_span.position(reading.source)))
+                    .help("remove `depends`: the order is given"),
+            );
+            return;
+        }
+        let Some(field) = STEP.field("depends") else { return };
+        let mut walk = Walk::new(reading.source, reading.at, &mut self.problems);
+        step.depends = match walk.value(&field.kind, &entry.value, "depends", Spot::of(entry)) {
+            Some(Value::String(one)) => vec![one],
+            // An item that is no text was left out: an empty one stands in its place.
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        places.depends = match &entry.value.content {
+            Content::List(items) => items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| (path::index(&at, index), item.span.position(reading.source)))
+                .collect(),
+            _ => vec![(at, entry.value.span.position(reading.source))],
+        };
+    }
+
+    fn command(&mut self, reading: &Reading<'_>, kind: StepKind) -> Option<Command> {
+        let kubernetes = kind == StepKind::Kubernetes;
+        let (entry, at) = reading.command()?;
+        if !kubernetes && entry.key == "script" {
+            return entry.value.scalar().map(|text| Command::Script(text.to_owned()));
+        }
+        let mut found = Vec::new();
+        let command =
+            if kubernetes { command::argv(&entry.value, &mut found) } else { command::shell(&entry.value, &mut found) };
+        for mut one in found {
+            let item = match (&entry.value.content, one.item) {
+                (Content::List(items), Some(index)) => items.get(index).map(|item| (index, item.span)),
+                _ => None,
+            };
+            let (at, span) = match item {
+                Some((index, span)) => (path::index(&at, index), span),
+                None => (at.clone(), entry.value.span),
+            };
+            one.problem.path = at;
+            one.problem.position = Some(span.position(reading.source));
+            self.problems.push(one.problem);
+        }
+        command
+    }
+
+    /// The layer that the step's own config makes.
+    fn config_of(&mut self, reading: &Reading<'_>, step: &mut Step) {
+        let Some(entry) = reading.config else { return };
+        let at = path::key(reading.at, &entry.key);
+        if step.kind == StepKind::Command {
+            let allowed = reading.entry("run").is_some() && entry.key == "with";
+            let stray = entry
+                .value
+                .entries()
+                .iter()
+                .find(|inner| !allowed || !matches!(inner.key.as_str(), "shell" | "shell_args"));
+            let empty = entry.value.entries().is_empty() && matches!(entry.value.content, Content::Null);
+            if let Some((path, span)) = match stray {
+                Some(inner) if allowed => Some((path::key(&at, &inner.key), inner.key_span)),
+                _ if allowed || empty => None,
+                _ => Some((at.clone(), entry.key_span)),
+            } {
+                self.problems.push(
+                    CoreProblem::error(
+                        code::UNKNOWN_FIELD,
+                        format!("`{}` has no meaning here: this is a command step", entry.key),
+                    )
+                    .at(path, Some(span.position(reading.source)))
+                    .help("add `type: k8s` to run the step on Kubernetes"),
+                );
+            }
+            return;
+        }
+        let without_command;
+        let value = if reading.action.is_some() {
+            without_command = Node {
+                content: match &entry.value.content {
+                    Content::Mapping(entries) => {
+                        Content::Mapping(entries.iter().filter(|inner| inner.key != "command").cloned().collect())
+                    }
+                    other => other.clone(),
+                },
+                span: entry.value.span,
+            };
+            &without_command
+        } else {
+            &entry.value
+        };
+        if matches!(value.content, Content::Null) {
+            return;
+        }
+        step.config_path = Some(at.clone());
+        if let Some(layer) = self.config(value, Spot::of(entry), reading.source, &at, Origin::Step) {
+            step.ranks.push(self.layers.len() as u32);
+            self.layers.push(layer);
+        }
+    }
+}
+
+/// Collects every name and id that the steps are given.
+fn given_names(steps: &Node, taken: &mut HashSet<String>) {
+    match &steps.content {
+        Content::List(items) => items.iter().for_each(|item| match &item.content {
+            Content::List(_) => given_names(item, taken),
+            _ => {
+                let given = ["id", "name"].iter().filter_map(|key| item.entry(key)?.value.scalar());
+                taken.extend(given.map(str::to_owned));
+            }
+        }),
+        Content::Mapping(entries) => taken.extend(entries.iter().map(|entry| entry.key.clone())),
+        _ => {}
+    }
+}
+
+/// One step while it is read.
+struct Reading<'a> {
+    entries: &'a [Entry],
+    at: &'a str,
+    source: u32,
+    span: Span,
+    kubernetes: bool,
+    action: Option<&'a Entry>,
+    config: Option<&'a Entry>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(entries: &'a [Entry], at: &'a str, source: u32, span: Span) -> Self {
+        let mut reading = Reading { entries, at, source, span, kubernetes: false, action: None, config: None };
+        reading.action = reading.entry("action");
+        reading.config = reading.entry("config").or_else(|| reading.entry("with"));
+        reading
+    }
+
+    fn entry(&self, key: &str) -> Option<&'a Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    fn text(&self, key: &str) -> Option<&'a str> {
+        match &self.entry(key)?.value.content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Where the value of `key` stands.
+    fn place(&self, key: &str) -> Option<Position> {
+        self.entry(key).map(|entry| entry.value.span.position(self.source))
+    }
+
+    fn push(&self, problems: &mut Vec<CoreProblem>, problem: CoreProblem, key: &str, span: Span) {
+        problems.push(problem.at(path::key(self.at, key), Some(span.position(self.source))));
+    }
+
+    /// Where the step runs, from `type` or `action`.
+    fn kind(&mut self, problems: &mut Vec<CoreProblem>) -> StepKind {
+        if let (Some(config), Some(with)) = (self.entry("config"), self.entry("with")) {
+            let problem =
+                CoreProblem::error(code::EXCLUSIVE, "`with` is the same as `config`; only one can stand here")
+                    .help("move the keys of one into the other")
+                    .related(Some(config.key_span.position(self.source)), "`config` is here");
+            self.push(problems, problem, "with", with.key_span);
+        }
+        if let Some(action) = self.action {
+            self.kubernetes = self.action_kind(action, problems);
+        } else if let Some(entry) = self.entry("type") {
+            self.kubernetes = self.type_kind(entry, problems);
+        }
+        if self.kubernetes { StepKind::Kubernetes } else { StepKind::Command }
+    }
+
+    fn action_kind(&self, action: &Entry, problems: &mut Vec<CoreProblem>) -> bool {
+        for key in ["type", "command", "config", "script", "shell"] {
+            if let Some(entry) = self.entry(key) {
+                let problem = CoreProblem::error(code::EXCLUSIVE, format!("`{key}` cannot stand beside `action`"))
+                    .help("with `action`, config and command stand under `with`")
+                    .related(Some(action.key_span.position(self.source)), "`action` is here");
+                self.push(problems, problem, key, entry.key_span);
+            }
+        }
+        match action.value.scalar() {
+            Some(text) if ACTIONS.contains(&text.trim()) => true,
+            Some(text) => {
+                let problem =
+                    CoreProblem::error(code::UNSUPPORTED, format!("the action `{}` is not supported", cut(text)))
+                        .help("write `action: k8s.run`");
+                self.push(problems, problem, "action", action.value.span);
+                // Taken as what it most probably is, so that its config is checked, too.
+                suggest::nearest(text, ACTIONS.iter().copied()).is_some()
+            }
+            None => {
+                let problem =
+                    CoreProblem::error(code::TYPE, format!("`action` must be text, found {}", action.value.found()));
+                self.push(problems, problem, "action", action.key_span);
+                false
+            }
+        }
+    }
+
+    fn type_kind(&self, entry: &Entry, problems: &mut Vec<CoreProblem>) -> bool {
+        let Content::Text(text) = &entry.value.content else {
+            let problem = CoreProblem::error(code::TYPE, format!("`type` must be text, found {}", entry.value.found()))
+                .help("write `type: k8s`, or remove the key for a command step");
+            self.push(problems, problem, "type", entry.value.span);
+            return self.config.is_some();
+        };
+        match text.trim() {
+            "k8s" | "kubernetes" => return true,
+            "" | "command" | "shell" => return false,
+            other if OTHER_TYPES.contains(&other) => {
+                let problem =
+                    CoreProblem::error(code::UNSUPPORTED, format!("the step type `{other}` is not supported"))
+                        .help("a step is `k8s`, or a command of this machine");
+                self.push(problems, problem, "type", entry.value.span);
+                return false;
+            }
+            _ => {}
+        }
+        let words = STEP_TYPES.iter().map(|word| word.text);
+        let problem = CoreProblem::error(
+            code::ENUM,
+            format!("`{}` is no step type, expected one of `k8s`, `kubernetes`, `command`, `shell`", cut(text)),
+        );
+        let meant = words
+            .clone()
+            .find(|word| word.eq_ignore_ascii_case(text.trim()))
+            .or_else(|| suggest::nearest(text.trim(), words));
+        let kubernetes = meant.map_or(self.config.is_some(), |meant| meant == "k8s" || meant == "kubernetes");
+        let problem = match meant {
+            Some(meant) => problem.help(format!("did you mean `{meant}`?")).fix(meant),
+            None => problem.help("write `type: k8s`, or remove the key for a command step"),
+        };
+        self.push(problems, problem, "type", entry.value.span);
+        kubernetes
+    }
+
+    fn id(&self, problems: &mut Vec<CoreProblem>) -> Option<String> {
+        let entry = self.entry("id")?;
+        let field = STEP.field("id")?;
+        let value =
+            Walk::new(self.source, self.at, problems).value(&field.kind, &entry.value, "id", Spot::of(entry))?;
+        let id = value.as_str()?;
+        let mut chars = id.chars();
+        let fits = chars.next().is_some_and(|first| first.is_ascii_alphabetic())
+            && chars.all(|rest| rest.is_ascii_alphanumeric() || rest == '_')
+            && id.len() <= 40;
+        if !fits {
+            let problem = CoreProblem::error(
+                code::FORMAT,
+                format!("`{}` is no id: a letter, then letters, digits and `_`, at most 40", cut(id)),
+            );
+            let proposal: String = id
+                .chars()
+                .map(|character| if character.is_ascii_alphanumeric() { character } else { '_' })
+                .skip_while(|character| !character.is_ascii_alphabetic())
+                .take(40)
+                .collect();
+            let problem = if proposal.is_empty() {
+                problem.help("choose another id; any text can be the `name`")
+            } else {
+                problem.help(format!("write `{proposal}`; any text can be the `name`")).fix(proposal)
+            };
+            self.push(problems, problem, "id", entry.value.span);
+        } else if RESERVED_IDS.contains(&id.to_ascii_lowercase().as_str()) {
+            let problem =
+                CoreProblem::error(code::RESERVED, format!("the id `{id}` has a meaning of its own in `${{…}}`"))
+                    .help(format!("write `{id}_step`"));
+            self.push(problems, problem, "id", entry.value.span);
+        }
+        Some(id.to_owned())
+    }
+
+    fn name(&self, id: Option<&str>, problems: &mut Vec<CoreProblem>) -> Option<String> {
+        let Some(entry) = self.entry("name") else { return id.map(str::to_owned) };
+        let field = STEP.field("name")?;
+        let value = Walk::new(self.source, self.at, problems).value(&field.kind, &entry.value, "name", Spot::of(entry));
+        match value {
+            Some(Value::String(name)) => Some(self.checked_name(&name, entry.value.span, "name", problems)),
+            _ => id.map(str::to_owned),
+        }
+    }
+
+    fn checked_name(&self, name: &str, span: Span, key: &str, problems: &mut Vec<CoreProblem>) -> String {
+        if !(1..=255).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+            let problem = CoreProblem::error(
+                code::FORMAT,
+                format!("`{}` is no step name: 1 to 255 characters, no control characters", cut(name)),
+            )
+            .help("choose another name");
+            problems.push(problem.at(path::join(self.at, key), Some(span.position(self.source))));
+        }
+        name.to_owned()
+    }
+
+    /// The key that says what runs, and its place. What cannot stand together is said in [`Self::plain_keys`].
+    fn command(&self) -> Option<(&'a Entry, String)> {
+        if self.action.is_some() {
+            let with = self.entry("with")?;
+            let entry = with.value.entry("command")?;
+            return Some((entry, path::key(&path::key(self.at, "with"), "command")));
+        }
+        let keys: &[&str] = if self.kubernetes { &["command"] } else { &["command", "run", "script"] };
+        let entry = keys.iter().find_map(|key| self.entry(key))?;
+        Some((entry, path::key(self.at, &entry.key)))
+    }
+
+    /// Every other key: known, of its type, and allowed for this kind of step.
+    fn plain_keys(&self, step: &mut Step, problems: &mut Vec<CoreProblem>) {
+        for entry in self.entries {
+            let key = entry.key.as_str();
+            if matches!(key, "id" | "name" | "type" | "action" | "config" | "with" | "command" | "run" | "depends") {
+                continue;
+            }
+            if self.kubernetes && matches!(key, "script" | "shell" | "shell_args") {
+                continue;
+            }
+            if matches!(key, "output" | "stdout" | "stderr") && matches!(entry.value.content, Content::Mapping(_)) {
+                let problem =
+                    CoreProblem::error(code::UNSUPPORTED, format!("the mapping form of `{key}` is not supported"))
+                        .help(format!("write `{key}: TEXT`"));
+                self.push(problems, problem, key, entry.value.span);
+                continue;
+            }
+            let mut walk = Walk::new(self.source, self.at, problems);
+            let Some(field) = walk.known(&STEP, entry, key) else { continue };
+            let value = walk.value(&field.kind, &entry.value, key, Spot::of(entry));
+            if key == "env" && value.is_some() {
+                step.env = variables::env(&entry.value, &path::key(self.at, "env"), self.source, problems);
+            }
+        }
+        if self.kubernetes { self.kubernetes_only(problems) } else { self.command_only(problems) }
+    }
+
+    fn kubernetes_only(&self, problems: &mut Vec<CoreProblem>) {
+        for key in ["script", "shell", "shell_args", "run"] {
+            let Some(entry) = self.entry(key) else { continue };
+            if self.action.is_some() && matches!(key, "script" | "shell") {
+                // Already said: it cannot stand beside `action`.
+                continue;
+            }
+            let problem = CoreProblem::error(code::UNSUPPORTED, format!("a Kubernetes step has no `{key}`"))
+                .help("write `command: [sh, -c, \"…\"]`");
+            self.push(problems, problem, key, entry.key_span);
+        }
+        if let Some(entry) = self.entry("signal_on_stop") {
+            let problem = CoreProblem {
+                severity: Severity::Warning,
+                ..CoreProblem::error(code::IGNORED, "`signal_on_stop` has no effect on a Kubernetes step")
+            };
+            self.push(problems, problem, "signal_on_stop", entry.key_span);
+        }
+    }
+
+    fn command_only(&self, problems: &mut Vec<CoreProblem>) {
+        let mut present = ["command", "run", "script"].iter().filter_map(|key| self.entry(key));
+        match (present.next(), present.next()) {
+            (None, _) => {
+                if self.action.is_some() {
+                    return;
+                }
+                let problem = CoreProblem::error(code::REQUIRED, "the step has nothing to run");
+                let problem = if self.config.is_some() {
+                    problem.help("add `type: k8s` to run it on Kubernetes, or a `command`")
+                } else {
+                    problem.help("add a `command`")
+                };
+                problems.push(problem.at(self.at, Some(self.span.position(self.source))));
+            }
+            (Some(first), Some(second)) => {
+                let problem = CoreProblem::error(
+                    code::EXCLUSIVE,
+                    format!("`{}` cannot stand beside `{}`", second.key, first.key),
+                )
+                .help(if second.key == "script" { "another interpreter: `shell: python3`" } else { "keep one of them" })
+                .related(Some(first.key_span.position(self.source)), "the other one is here");
+                self.push(problems, problem, &second.key, second.key_span);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,585 @@
+//! The closed schema: types, unknown keys, null, and every rule that holds in one layer alone.
+//!
+//! A walk over a tree along the description of its fields. What is right comes out as JSON; what is wrong becomes a
+//! problem and is left out, and its path is remembered, so that one mistake gives one problem. An item of a list that
+//! is wrong leaves a neutral value in its place: the places of its neighbours stay the written ones.
+
+use std::collections::BTreeMap;
+
+use model::field::{Blank, Field, Integer, Kind, List, Map, Mapping, Text, Variables, Word};
+use model::layer::{Origin, Place};
+use model::path;
+use model::problem::{CoreProblem, code};
+use model::template::has_variable;
+use serde_json::Value;
+
+use crate::suggest::{self, Meant};
+use crate::yaml::{Content, Entry, Node, Span, cut, integer};
+
+/// What a walk collects besides the value.
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    pub(crate) positions: BTreeMap<String, Place>,
+    pub(crate) left_out: Vec<String>,
+    pub(crate) variables: Vec<String>,
+}
+
+/// A walk over one block: where it stands, and what it has found so far.
+pub(crate) struct Walk<'a> {
+    /// Source of the positions; none: the block does not come from a file.
+    pub(crate) source: Option<u32>,
+    /// Place of the block in its file, put before the paths of problems.
+    pub(crate) prefix: &'a str,
+    /// The layer, when the block does not come from a file.
+    pub(crate) layer: Option<&'a Origin>,
+    /// Whether `${VAR}` has a meaning; in a policy's layer it is plain text.
+    pub(crate) interpolated: bool,
+    pub(crate) walked: Walked,
+    pub(crate) problems: &'a mut Vec<CoreProblem>,
+}
+
+/// Where a value stands: its span, and that of its key.
+#[derive(Clone, Copy)]
+pub(crate) struct Spot {
+    pub(crate) key: Option<Span>,
+    pub(crate) value: Span,
+    /// Nothing is written for the value: problems point at the key.
+    empty: bool,
+}
+
+impl Spot {
+    /// The spot of a value behind a key.
+    pub(crate) fn of(entry: &Entry) -> Spot {
+        Spot { key: Some(entry.key_span), ..Spot::item(&entry.value) }
+    }
+
+    /// The spot of an item of a list.
+    pub(crate) fn item(node: &Node) -> Spot {
+        Spot { key: None, value: node.span, empty: matches!(node.content, Content::Null) }
+    }
+
+    fn problem(self) -> Span {
+        self.key.filter(|_| self.empty).unwrap_or(self.value)
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// A walk over a block of source number `source` that stands at `prefix`.
+    pub(crate) fn new(source: u32, prefix: &'a str, problems: &'a mut Vec<CoreProblem>) -> Self {
+        Walk { source: Some(source), prefix, layer: None, interpolated: true, walked: Walked::default(), problems }
+    }
+
+    /// Reports a problem at `span` and remembers that the value at `path` is wrong.
+    pub(crate) fn refuse(&mut self, problem: CoreProblem, path: &str, span: Span) {
+        self.say(problem, path, span);
+        self.walked.left_out.push(path.to_owned());
+    }
+
+    /// Reports a problem at `span`; the value stays.
+    pub(crate) fn say(&mut self, mut problem: CoreProblem, path: &str, span: Span) {
+        problem.path = path::join(self.prefix, path);
+        problem.position = self.source.map(|source| span.position(source));
+        problem.layer = self.layer.cloned();
+        self.problems.push(problem);
+    }
+
+    /// Walks a value; none: it is wrong and left out.
+    pub(crate) fn value(&mut self, kind: &Kind, node: &Node, path: &str, spot: Spot) -> Option<Value> {
+        if let Some(source) = self.source {
+            let place = Place { key: spot.key.map(|span| span.position(source)), value: spot.value.position(source) };
+            self.walked.positions.insert(path.to_owned(), place);
+        }
+        match kind {
+            Kind::Any => Some(plain(node)),
+            _ if matches!(node.content, Content::Null) => {
+                self.refuse(null_problem(kind, path), path, spot.problem());
+                None
+            }
+            Kind::Text(text) => self.text(text, node, path, spot),
+            Kind::Integer(bounds) => self.integer(*bounds, node, path, spot),
+            Kind::Boolean => match &node.content {
+                Content::Boolean(value, _) => Some(Value::Bool(*value)),
+                _ => {
+                    self.wrong_type(kind, node, path, spot);
+                    None
+                }
+            },
+            Kind::List(list) => self.list(kind, list, node, path, spot),
+            Kind::Map(map) => self.map(kind, map, node, path, spot),
+            Kind::Mapping(mapping) => self.mapping(kind, mapping, node, path, spot),
+            Kind::OneOf(kinds) => match kinds.iter().find(|kind| fits(kind, node)) {
+                Some(kind) => self.value(kind, node, path, spot),
+                None => {
+                    self.wrong_type(kind, node, path, spot);
+                    None
+                }
+            },
+        }
+    }
+
+    fn text(&mut self, text: &Text, node: &Node, path: &str, spot: Spot) -> Option<Value> {
+        let kind = Kind::Text(*text);
+        let Content::Text(written) = &node.content else {
+            self.wrong_type(&kind, node, path, spot);
+            return None;
+        };
+        if self.interpolated && has_variable(written) {
+            match text.variables {
+                Variables::Resolved => self.walked.variables.push(path.to_owned()),
+                Variables::Refused => {
+                    self.refuse(variable_problem(path, written), path, spot.value);
+                    return None;
+                }
+                Variables::Literal => {}
+            }
+            return Some(Value::String(written.clone()));
+        }
+        if text.blank == Blank::Refused && written.trim().is_empty() {
+            self.refuse(blank_problem(path), path, spot.value);
+            return None;
+        }
+        if text.words_in_layer && !word_fits(text, written) {
+            self.refuse(word_problem(text, path, written), path, spot.value);
+            return None;
+        }
+        Some(Value::String(written.clone()))
+    }
+
+    fn integer(&mut self, bounds: Integer, node: &Node, path: &str, spot: Spot) -> Option<Value> {
+        let number = match &node.content {
+            Content::Integer(written) => match integer(written) {
+                Some(number) => number,
+                None => {
+                    self.refuse(range_problem(bounds, path, written), path, spot.value);
+                    return None;
+                }
+            },
+            Content::Float(written) => match whole(written) {
+                Whole::Number(number) => number,
+                Whole::TooLarge => {
+                    self.refuse(range_problem(bounds, path, written), path, spot.value);
+                    return None;
+                }
+                Whole::Fraction => {
+                    self.wrong_type(&Kind::Integer(bounds), node, path, spot);
+                    return None;
+                }
+            },
+            Content::Text(text) if self.interpolated && has_variable(text) => {
+                self.refuse(variable_problem(path, text), path, spot.value);
+                return None;
+            }
+            _ => {
+                self.wrong_type(&Kind::Integer(bounds), node, path, spot);
+                return None;
+            }
+        };
+        if number < bounds.min || number > bounds.max {
+            self.refuse(range_problem(bounds, path, &number.to_string()), path, spot.value);
+            return None;
+        }
+        Some(Value::from(number))
+    }
+
+    fn list(&mut self, kind: &Kind, list: &List, node: &Node, path: &str, spot: Spot) -> Option<Value> {
+        let Content::List(items) = &node.content else {
+            self.wrong_type(kind, node, path, spot);
+            return None;
+        };
+        if items.len() < list.min || items.len() > list.max {
+            let problem = CoreProblem::error(
+                code::RANGE,
+                format!(
+                    "`{}` must have {}, found {}",
+                    last_key(path),
+                    bounds_of_length(list.min, list.max),
+                    count(items.len(), "item")
+                ),
+            );
+            self.refuse(problem, path, spot.value);
+        }
+        let values = items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| {
+                let at = path::index(path, index);
+                self.value(list.item, item, &at, Spot::item(item)).unwrap_or_else(|| neutral(list.item))
+            })
+            .collect();
+        Some(Value::Array(values))
+    }
+
+    fn map(&mut self, kind: &Kind, map: &Map, node: &Node, path: &str, spot: Spot) -> Option<Value> {
+        let Content::Mapping(entries) = &node.content else {
+            self.wrong_type(kind, node, path, spot);
+            return None;
+        };
+        let mut object = serde_json::Map::new();
+        for entry in entries {
+            let at = path::key(path, &entry.key);
+            if let Some(value) = self.value(map.value, &entry.value, &at, Spot::of(entry)) {
+                object.insert(entry.key.clone(), value);
+            }
+        }
+        Some(Value::Object(object))
+    }
+
+    fn mapping(
+        &mut self,
+        kind: &Kind,
+        mapping: &'static Mapping,
+        node: &Node,
+        path: &str,
+        spot: Spot,
+    ) -> Option<Value> {
+        let Content::Mapping(entries) = &node.content else {
+            self.wrong_type(kind, node, path, spot);
+            return None;
+        };
+        let mut object = serde_json::Map::new();
+        for entry in entries {
+            let at = path::key(path, &entry.key);
+            let Some(field) = self.known(mapping, entry, &at) else { continue };
+            if let Some(value) = self.value(&field.kind, &entry.value, &at, Spot::of(entry)) {
+                object.insert(entry.key.clone(), value);
+            }
+        }
+        for field in mapping.fields.iter().filter(|field| field.required) {
+            if node.entry(field.key).is_none() {
+                self.refuse(missing_problem(field), &path::key(path, field.key), spot.problem());
+            }
+        }
+        self.exactly_one_of(mapping, node, path, spot);
+        crate::check::in_layer(self, mapping, node, path, spot);
+        Some(Value::Object(object))
+    }
+
+    /// The description of an entry's key; none: it is not known here, which is said.
+    pub(crate) fn known(&mut self, mapping: &'static Mapping, entry: &Entry, at: &str) -> Option<&'static Field> {
+        let key = entry.key.as_str();
+        if let Some(field) = mapping.field(key) {
+            return Some(field);
+        }
+        if mapping.ignored.contains(&key) {
+            let problem = CoreProblem::warning(
+                code::IGNORED,
+                format!("`{key}` has no effect here: it belongs to a scheduler or server"),
+            );
+            self.say(problem, at, entry.key_span);
+        } else if mapping.unsupported.contains(&key) {
+            let problem = CoreProblem::error(
+                code::UNSUPPORTED,
+                format!("`{key}` is not supported: leaving it out would change what runs"),
+            );
+            self.refuse(problem, at, entry.key_span);
+        } else {
+            self.refuse(unknown_problem(mapping, key), at, entry.key_span);
+        }
+        None
+    }
+
+    fn exactly_one_of(&mut self, mapping: &Mapping, node: &Node, path: &str, spot: Spot) {
+        if mapping.exactly_one_of.is_empty() {
+            return;
+        }
+        let alternatives = mapping.exactly_one_of.join("`, `");
+        let mut present = node.entries().iter().filter(|entry| mapping.exactly_one_of.contains(&entry.key.as_str()));
+        let Some(first) = present.next() else {
+            // A misspelt key is one mistake, not two.
+            if node.entries().iter().any(|entry| mapping.field(&entry.key).is_none()) {
+                self.walked.left_out.push(path.to_owned());
+                return;
+            }
+            let problem = CoreProblem::error(
+                code::EXCLUSIVE,
+                format!("{} needs exactly one of `{alternatives}`, found none", shown(path)),
+            )
+            .help(format!("add one of `{alternatives}`"));
+            self.refuse(problem, path, spot.problem());
+            return;
+        };
+        for further in present {
+            let problem =
+                CoreProblem::error(code::EXCLUSIVE, format!("`{}` cannot stand beside `{}`", further.key, first.key))
+                    .help(format!("keep exactly one of `{alternatives}`"))
+                    .related(self.source.map(|source| first.key_span.position(source)), "the other one is here");
+            self.refuse(problem, &path::key(path, &further.key), further.key_span);
+            self.walked.left_out.push(path.to_owned());
+        }
+    }
+
+    fn wrong_type(&mut self, kind: &Kind, node: &Node, path: &str, spot: Spot) {
+        self.refuse(type_problem(kind, node, path), path, spot.problem());
+    }
+}
+
+/// Whether the YAML type of a node is the one of `kind`; which alternative is meant is decided by it alone.
+fn fits(kind: &Kind, node: &Node) -> bool {
+    match kind {
+        Kind::Any => true,
+        Kind::Text(_) => matches!(node.content, Content::Text(_)),
+        Kind::Integer(_) => matches!(node.content, Content::Integer(_)),
+        Kind::Boolean => matches!(node.content, Content::Boolean(..)),
+        Kind::List(_) => matches!(node.content, Content::List(_)),
+        Kind::Map(_) | Kind::Mapping(_) => matches!(node.content, Content::Mapping(_)),
+        Kind::OneOf(kinds) => kinds.iter().any(|kind| fits(kind, node)),
+    }
+}
+
+/// The value that stands for an item that is left out.
+fn neutral(kind: &Kind) -> Value {
+    match kind {
+        Kind::Text(_) | Kind::Any => Value::String(String::new()),
+        Kind::Integer(_) => Value::from(0),
+        Kind::Boolean => Value::Bool(false),
+        Kind::List(_) => Value::Array(Vec::new()),
+        Kind::Map(_) | Kind::Mapping(_) => Value::Object(serde_json::Map::new()),
+        Kind::OneOf(kinds) => kinds.first().map_or(Value::Null, neutral),
+    }
+}
+
+/// A tree as JSON; numbers that JSON cannot hold stay text.
+pub(crate) fn plain(node: &Node) -> Value {
+    match &node.content {
+        Content::Null => Value::Null,
+        Content::Text(text) => Value::String(text.clone()),
+        Content::Boolean(value, _) => Value::Bool(*value),
+        Content::Integer(written) => integer(written).map_or_else(|| Value::String(written.clone()), Value::from),
+        Content::Float(written) => written
+            .parse()
+            .ok()
+            .and_then(serde_json::Number::from_f64)
+            .map_or_else(|| Value::String(written.clone()), Value::Number),
+        Content::List(items) => Value::Array(items.iter().map(plain).collect()),
+        Content::Mapping(entries) => {
+            Value::Object(entries.iter().map(|entry| (entry.key.clone(), plain(&entry.value))).collect())
+        }
+    }
+}
+
+/// What a number with a point or exponent is.
+enum Whole {
+    Number(i64),
+    TooLarge,
+    Fraction,
+}
+
+/// `5.0` and `1e3` are whole. Decided on the digits, so that nothing is rounded.
+fn whole(written: &str) -> Whole {
+    let (negative, unsigned) = match written.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, written.strip_prefix('+').unwrap_or(written)),
+    };
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => match exponent.parse::<i32>() {
+            Ok(exponent) => (mantissa, exponent),
+            Err(_) => return Whole::Fraction,
+        },
+        None => (unsigned, 0),
+    };
+    let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if !before.bytes().chain(after.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return Whole::Fraction;
+    }
+    let digits = format!("{before}{after}");
+    let significant = digits.trim_end_matches('0');
+    let dropped = digits.len() - significant.len();
+    // The value is `significant` × 10^scale.
+    let scale = i64::from(exponent) - after.len() as i64 + dropped as i64;
+    let significant = significant.trim_start_matches('0');
+    if significant.is_empty() {
+        return Whole::Number(0);
+    }
+    if scale < 0 {
+        return Whole::Fraction;
+    }
+    if significant.len() as i64 + scale > 19 {
+        return Whole::TooLarge;
+    }
+    let zeros = "0".repeat(usize::try_from(scale).unwrap_or(0));
+    let sign = if negative { "-" } else { "" };
+    format!("{sign}{significant}{zeros}").parse().map_or(Whole::TooLarge, Whole::Number)
+}
+
+/// The last key of a path with its indexes, as the user would call the value: `values[0]`, `limits["a.b/c"]`.
+pub(crate) fn last_key(path: &str) -> &str {
+    let mut here = path;
+    while let Some(parent) = path::parent(here) {
+        if let Some(key) = path.get(parent.len()..).and_then(|rest| rest.strip_prefix('.')) {
+            return key;
+        }
+        here = parent;
+    }
+    path
+}
+
+/// A path in a message; the block itself has none.
+fn shown(path: &str) -> String {
+    if path.is_empty() { "the block".to_owned() } else { format!("`{}`", last_key(path)) }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn bounds_of_length(min: usize, max: usize) -> String {
+    match (min, max) {
+        (0, max) => format!("at most {}", count(max, "item")),
+        (min, usize::MAX) => format!("at least {}", count(min, "item")),
+        (min, max) => format!("{min} to {}", count(max, "item")),
+    }
+}
+
+/// A key is not known in its mapping.
+pub(crate) fn unknown_problem(mapping: &Mapping, key: &str) -> CoreProblem {
+    let problem = CoreProblem::error(code::UNKNOWN_FIELD, format!("unknown key `{}`", cut(key)));
+    let keys = mapping.fields.iter().map(|field| field.key);
+    if mapping.name == model::workflow::STEP.name
+        && let Some(field) = model::workflow::CONFIG_KEYS.field(key)
+    {
+        return problem.help(format!("put it under `config`: `config: {{{}: …}}`", field.key));
+    }
+    match suggest::key(key, keys.clone()) {
+        Meant::Key(meant) => problem.help(format!("did you mean `{meant}`?")).fix(meant),
+        Meant::NotSupported => {
+            CoreProblem { message: format!("`{}` is not supported by the Kubernetes executor", cut(key)), ..problem }
+                .help(format!("keys that can stand here: {}", listed(keys)))
+        }
+        Meant::Unknown => problem.help(format!("keys that can stand here: {}", listed(keys))),
+    }
+}
+
+fn listed<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn missing_problem(field: &Field) -> CoreProblem {
+    let words = match &field.kind {
+        Kind::Text(text) if !text.words.is_empty() => format!(": {}", alternatives(text.words)),
+        _ => String::new(),
+    };
+    CoreProblem::error(code::REQUIRED, format!("`{}` is missing", field.key))
+        .help(format!("add `{}`{words}", field.key))
+}
+
+pub(crate) fn blank_problem(path: &str) -> CoreProblem {
+    CoreProblem::error(code::REQUIRED, format!("`{}` is blank", last_key(path)))
+        .help(format!("give `{}` a value", last_key(path)))
+}
+
+fn variable_problem(path: &str, written: &str) -> CoreProblem {
+    CoreProblem::error(
+        code::VARIABLE,
+        format!("no variable can stand in `{}`, found `{}`", last_key(path), cut(written)),
+    )
+    .help("write the value itself: it must be known when the file is read")
+}
+
+fn alternatives(words: &[Word]) -> String {
+    words.iter().map(|word| format!("`{}`", word.text)).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a text is one of the allowed words; blank ones are where blank means something.
+pub(crate) fn word_fits(text: &Text, written: &str) -> bool {
+    let word = if text.trim { written.trim() } else { written };
+    text.words.is_empty()
+        || (text.blank == Blank::Unset && word.trim().is_empty())
+        || text
+            .words
+            .iter()
+            .any(|allowed| if text.any_case { allowed.text.eq_ignore_ascii_case(word) } else { allowed.text == word })
+}
+
+/// A text is not one of the allowed words.
+pub(crate) fn word_problem(text: &Text, path: &str, written: &str) -> CoreProblem {
+    let name = last_key(path);
+    let problem = CoreProblem::error(
+        code::ENUM,
+        format!("`{}` is no `{name}`, expected one of {}", cut(written), alternatives(text.words)),
+    );
+    if name == "image_pull_policy" && written.trim().eq_ignore_ascii_case("fallback") {
+        return problem.help("`fallback` is a word of Docker steps; Kubernetes has `IfNotPresent`").fix("IfNotPresent");
+    }
+    if name == "action" && written == "FailIndex" {
+        return problem
+            .help("`FailIndex` needs an indexed Job, and the Job of a step is not; use `FailJob`")
+            .fix("FailJob");
+    }
+    let nearest = text
+        .words
+        .iter()
+        .find(|word| word.text.eq_ignore_ascii_case(written.trim()))
+        .map(|word| word.text)
+        .or_else(|| suggest::nearest(written.trim(), text.words.iter().map(|word| word.text)));
+    match nearest {
+        Some(meant) => problem.help(format!("did you mean `{meant}`?")).fix(meant),
+        None => problem,
+    }
+}
+
+fn range_problem(bounds: Integer, path: &str, written: &str) -> CoreProblem {
+    let problem = CoreProblem::error(
+        code::RANGE,
+        format!("`{}` must be from {} to {}, found `{}`", last_key(path), bounds.min, bounds.max, cut(written)),
+    );
+    match (bounds.min, written.starts_with('-')) {
+        (0, true) => problem.help("write 0 or a positive number"),
+        _ => problem,
+    }
+}
+
+/// Nothing stands behind a key.
+fn null_problem(kind: &Kind, path: &str) -> CoreProblem {
+    let key = last_key(path);
+    let empty = match kind {
+        Kind::Text(_) => "`\"\"`",
+        Kind::List(_) => "`[]`",
+        Kind::Map(_) | Kind::Mapping(_) => "`{}`",
+        _ => "a value",
+    };
+    let example = match key {
+        "empty_dir" => "for a volume source write `empty_dir: {}`; ",
+        _ => "",
+    };
+    CoreProblem::error(code::TYPE, format!("`{key}` must be {}, found nothing", kind.wanted()))
+        .help(format!("{example}null unsets nothing: remove the key, or write {empty}"))
+}
+
+/// A value has the wrong YAML type.
+pub(crate) fn type_problem(kind: &Kind, node: &Node, path: &str) -> CoreProblem {
+    let key = last_key(path);
+    let problem = CoreProblem::error(code::TYPE, format!("`{key}` must be {}, found {}", kind.wanted(), node.found()));
+    let quoted = |written: &str| format!("\"{written}\"");
+    match (kind, &node.content) {
+        (Kind::Text(_), Content::Integer(written) | Content::Float(written) | Content::Boolean(_, written)) => {
+            problem.help(format!("quote it: `{}`", example(key, &quoted(written)))).fix(written.clone())
+        }
+        (Kind::Integer(_), Content::Text(text)) => match text.trim().parse::<i64>() {
+            Ok(number) => {
+                problem.help(format!("remove the quotes: `{}`", example(key, &number.to_string()))).fix(number)
+            }
+            Err(_) => problem.help("write a whole number"),
+        },
+        (Kind::Integer(_), _) => problem.help("write a whole number"),
+        (Kind::Boolean, _) => problem.help("write `true` or `false` without quotes"),
+        (Kind::List(_), Content::Mapping(_)) if key == "env" => {
+            problem.help("write a list: `env: [{name: A, value: \"b\"}]`")
+        }
+        (Kind::List(list), Content::Text(text)) if matches!(list.item, Kind::Text(_)) => problem
+            .help(format!("write a list: `{}`", example(key, &format!("[{}]", cut(text)))))
+            .fix(vec![text.clone()]),
+        (Kind::List(_), _) => problem.help(format!("write a list: `{key}: [ … ]`, or items that begin with `- `")),
+        (Kind::Map(_) | Kind::Mapping(_), Content::List(_)) => {
+            problem.help(format!("write a mapping: `{key}: {{ … }}`, or indented `key: value` lines without `- `"))
+        }
+        (Kind::Map(_) | Kind::Mapping(_), _) => {
+            problem.help(format!("write a mapping: `{key}: {{ … }}`, or indented `key: value` lines"))
+        }
+        _ => problem,
+    }
+}
+
+/// `key: value` as it would be typed; an item of a list has no key.
+fn example(key: &str, value: &str) -> String {
+    if key.starts_with('[') { value.to_owned() } else { format!("{key}: {value}") }
+}
