@@ -1,0 +1,409 @@
+//! Asking the rules about configs: merge, shape, merge all, check, review. Nothing becomes a Job without it.
+//!
+//! Both phases go through [`evaluate`]: `check` for all steps of a file as written, [`admit`] for one step with its final
+//! values. An [`Admitted`] is the proof that every policy in mode enforce was asked about exactly these values and none
+//! denied. It can only be made here.
+
+use std::collections::BTreeMap;
+
+use model::config::EffectiveConfig;
+use model::layer::{Layer, MergeStep, Merged, Origin};
+use model::problem::CoreProblem;
+use model::report::{Answers, PolicyAnswers, Report, SourceText, StepAnswer, StepPlace, Verdict, report};
+use model::review::{Phase, ReviewStep, ReviewWorkflow};
+use model::workflow::{Command, Step, StepKind, Workflow};
+use rayon::prelude::*;
+use serde_json::{Map, Value};
+
+use crate::interpolate::Scope;
+use crate::plan::Effective;
+use crate::policy_set::{Enforced, PolicySet};
+use crate::sources::Source;
+use crate::wasm::{CoreError, Layers, Request};
+
+/// The rules could not be asked, or their answer cannot be used. Nothing may run.
+#[derive(Debug, thiserror::Error)]
+pub enum AdmissionError {
+    /// The core policy gave no valid answer.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// The core policy made a config that this program does not understand: leaving out what it does not know would run
+    /// something else than what was reviewed.
+    #[error("core policy `{core}` makes a config that this version does not understand: {reason}, in step `{step}`")]
+    Config {
+        /// The component.
+        core: String,
+        /// The step.
+        step: String,
+        /// What is not understood.
+        reason: String,
+    },
+}
+
+/// A Kubernetes step whose final values every policy has admitted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admitted {
+    reviewed: Reviewed,
+}
+
+/// A Kubernetes step as it would be, as far as its values are known without running. No Job to submit is made of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    reviewed: Reviewed,
+}
+
+/// What the rules have seen and let pass.
+#[derive(Debug, Clone, PartialEq)]
+struct Reviewed {
+    step: String,
+    config: EffectiveConfig,
+    argv: Option<Vec<String>>,
+}
+
+impl Admitted {
+    /// Name of the step.
+    pub fn step(&self) -> &str {
+        &self.reviewed.step
+    }
+
+    /// The effective config, every value final.
+    pub fn config(&self) -> &EffectiveConfig {
+        &self.reviewed.config
+    }
+
+    /// Program and arguments; none: the image's own entry point.
+    pub fn argv(&self) -> Option<&[String]> {
+        self.reviewed.argv.as_deref()
+    }
+}
+
+impl Preview {
+    /// Name of the step.
+    pub fn step(&self) -> &str {
+        &self.reviewed.step
+    }
+
+    /// The effective config; a value that is known only while running is as written.
+    pub fn config(&self) -> &EffectiveConfig {
+        &self.reviewed.config
+    }
+
+    /// Program and arguments; none: the image's own entry point.
+    pub fn argv(&self) -> Option<&[String]> {
+        self.reviewed.argv.as_deref()
+    }
+}
+
+/// What came of asking about final values.
+#[derive(Debug)]
+#[must_use]
+pub enum Admission<T> {
+    /// No error. The report may hold warnings.
+    Admitted(T, Report),
+    /// The rules of the file or a policy said no.
+    Refused(Report),
+}
+
+/// Everything the rules answered about some steps.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    pub(crate) merged: Vec<Merged>,
+    pub(crate) problems: Vec<CoreProblem>,
+    pub(crate) policies: Vec<PolicyAnswers>,
+}
+
+/// Asks every rule about `steps`. Reviews run wherever a merged config exists; nothing stops at the first problem.
+///
+/// The layers of a policy lie under (defaults) and above (overrides) those of the file, in the order of the policies.
+pub(crate) fn evaluate(
+    set: &PolicySet,
+    phase: Phase,
+    workflow: &Workflow,
+    run_id: Option<&str>,
+    layers: &[Layer],
+    steps: &[&Step],
+) -> Result<Evaluation, AdmissionError> {
+    let core = set.core();
+    let document = json(&ReviewWorkflow::new(workflow, run_id));
+    let kubernetes: Vec<&Step> = steps.iter().copied().filter(|step| step.kind == StepKind::Kubernetes).collect();
+    let of_file: Vec<MergeStep> =
+        kubernetes.iter().map(|step| MergeStep { step: step.name.clone(), ranks: step.ranks.clone() }).collect();
+    let mut merged = core.merge(layers, &of_file)?;
+
+    let mut failures: BTreeMap<(usize, String), model::review::Failure> = BTreeMap::new();
+    if set.policies().iter().any(|enforced| enforced.policy.description().shapes) {
+        let mut shaping = Shaping { layers: layers.to_vec(), steps: of_file };
+        for (index, enforced) in set.policies().iter().enumerate() {
+            if !enforced.policy.description().shapes {
+                continue;
+            }
+            let answers: Vec<_> = kubernetes
+                .par_iter()
+                .zip(&merged)
+                .map(|(step, merged)| {
+                    let config = merged.config.to_string();
+                    let step = json(&ReviewStep::from(*step));
+                    let open = merged.open();
+                    enforced.policy.shape(&request(enforced, phase, &document, &step, &config, &open))
+                })
+                .collect();
+            for ((answer, step), shaped) in answers.into_iter().zip(&kubernetes).zip(0..) {
+                match answer {
+                    Ok(layers) => shaping.add(enforced, shaped, layers),
+                    Err(failure) => {
+                        failures.insert((index, step.name.clone()), failure);
+                    }
+                }
+            }
+        }
+        merged = core.merge(&shaping.layers, &shaping.steps)?;
+    }
+
+    let mut problems: Vec<CoreProblem> = merged.iter().flat_map(|merged| merged.problems.iter().cloned()).collect();
+    problems.extend(core.check(phase, &merged)?);
+    for merged in &merged {
+        understood(merged).map_err(|reason| not_understood(set, merged, reason))?;
+    }
+    let policies = review_all(set, phase, &document, steps, &merged, &failures);
+    Ok(Evaluation { merged, problems, policies })
+}
+
+/// The layers of a merge while policies add theirs.
+struct Shaping {
+    layers: Vec<Layer>,
+    steps: Vec<MergeStep>,
+}
+
+impl Shaping {
+    /// Defaults lie under everything the file says, over the defaults of earlier policies; overrides lie on top.
+    fn add(&mut self, enforced: &Enforced, step: usize, shaped: Layers) {
+        let origin = Origin::Policy(enforced.policy.name().to_owned());
+        let below = self.push(&origin, shaped.defaults);
+        let above = self.push(&origin, shaped.overrides);
+        let Some(step) = self.steps.get_mut(step) else { return };
+        if let Some(rank) = below {
+            let at = step
+                .ranks
+                .iter()
+                .position(|rank| {
+                    self.layers.get(*rank as usize).is_none_or(|layer| !matches!(layer.origin, Origin::Policy(_)))
+                })
+                .unwrap_or(step.ranks.len());
+            step.ranks.insert(at, rank);
+        }
+        step.ranks.extend(above);
+    }
+
+    fn push(&mut self, origin: &Origin, value: Map<String, Value>) -> Option<u32> {
+        if value.is_empty() {
+            return None;
+        }
+        self.layers.push(Layer {
+            origin: origin.clone(),
+            value: Value::Object(value),
+            positions: BTreeMap::new(),
+            left_out: Vec::new(),
+            variables: Vec::new(),
+        });
+        u32::try_from(self.layers.len() - 1).ok()
+    }
+}
+
+fn request<'a>(
+    enforced: &'a Enforced,
+    phase: Phase,
+    workflow: &'a str,
+    step: &'a str,
+    config: &'a str,
+    open: &'a [String],
+) -> Request<'a> {
+    Request { phase, workflow, step, config, settings: &enforced.settings, open }
+}
+
+/// Every policy reviews every step, command steps too. Parallel; the order of the answers does not depend on it.
+fn review_all(
+    set: &PolicySet,
+    phase: Phase,
+    workflow: &str,
+    steps: &[&Step],
+    merged: &[Merged],
+    failures: &BTreeMap<(usize, String), model::review::Failure>,
+) -> Vec<PolicyAnswers> {
+    let by_step: BTreeMap<&str, &Merged> = merged.iter().map(|merged| (merged.step.as_str(), merged)).collect();
+    set.policies()
+        .iter()
+        .enumerate()
+        .map(|(index, enforced)| {
+            let name = enforced.policy.name();
+            let review = |step: &&Step| {
+                let merged = by_step.get(step.name.as_str());
+                let answer = match failures.get(&(index, step.name.clone())) {
+                    // Without its layers nobody knows what it would have said.
+                    Some(failure) => Err(failure.clone()),
+                    None => {
+                        let config = merged.map_or_else(|| "{}".to_owned(), |merged| merged.config.to_string());
+                        let open = merged.map(|merged| merged.open()).unwrap_or_default();
+                        let step = json(&ReviewStep::from(*step));
+                        enforced.policy.review(&request(enforced, phase, workflow, &step, &config, &open))
+                    }
+                };
+                let problems = answer.unwrap_or_else(|failure| vec![failure.problem(name)]);
+                StepAnswer { step: step.name.clone(), problems }
+            };
+            PolicyAnswers {
+                policy: name.to_owned(),
+                mode: enforced.mode,
+                steps: steps.par_iter().map(review).collect(),
+            }
+        })
+        .collect()
+}
+
+/// A config in which this program knows every key.
+fn understood(merged: &Merged) -> Result<EffectiveConfig, String> {
+    let mut unknown = Vec::new();
+    let config: EffectiveConfig = serde_ignored::deserialize(&merged.config, |path| unknown.push(format!("`{path}`")))
+        .map_err(|error| error.to_string())?;
+    match unknown.as_slice() {
+        [] => Ok(config),
+        keys => Err(format!("unknown keys {}", keys.join(", "))),
+    }
+}
+
+fn not_understood(set: &PolicySet, merged: &Merged, reason: String) -> AdmissionError {
+    AdmissionError::Config { core: set.core().component().file().to_owned(), step: merged.step.clone(), reason }
+}
+
+/// What the report needs to know about the steps.
+pub(crate) fn answers(
+    phase: Phase,
+    sources: &[Source],
+    workflow: &Workflow,
+    evaluation: &Evaluation,
+    core: Vec<CoreProblem>,
+) -> Answers {
+    let merged: BTreeMap<&str, &Merged> =
+        evaluation.merged.iter().map(|merged| (merged.step.as_str(), merged)).collect();
+    let steps = workflow
+        .all_steps()
+        .map(|step| {
+            let merged = merged.get(step.name.as_str());
+            StepPlace {
+                step: step.name.clone(),
+                path: step.path.clone(),
+                position: step.position,
+                config_path: step.config_path.clone(),
+                origins: merged.map(|merged| merged.origins.clone()).unwrap_or_default(),
+                open: merged.map(|merged| merged.open()).unwrap_or_default(),
+            }
+        })
+        .collect();
+    Answers {
+        phase,
+        sources: sources
+            .iter()
+            .map(|source| SourceText { name: source.name.clone(), text: source.text.clone() })
+            .collect(),
+        workflow: workflow.name.clone(),
+        today: None,
+        steps,
+        core,
+        policies: evaluation.policies.clone(),
+        waivers: Vec::new(),
+    }
+}
+
+/// Asks once more about one Kubernetes step, with all its variables put in: the last gate before its Job.
+///
+/// # Errors
+/// When the core policy gives no usable answer. What the rules object to is [`Admission::Refused`].
+pub fn admit(
+    set: &PolicySet,
+    effective: &Effective,
+    step: &Step,
+    scope: &Scope,
+    run_id: &str,
+) -> Result<Admission<Admitted>, AdmissionError> {
+    let scope = scope.of_step(step);
+    let layers: Vec<Layer> = effective.layers().iter().map(|layer| scope.layer(layer)).collect();
+    let mut asked = step.clone();
+    asked.command = step.command.as_ref().map(|command| scope.command(command));
+    let (reviewed, report) = gate(set, Phase::Submit, effective, Some(run_id), &layers, &[&asked])?;
+    Ok(match reviewed.and_then(|reviewed| reviewed.into_iter().next()) {
+        Some(reviewed) => Admission::Admitted(Admitted { reviewed }, report),
+        None => Admission::Refused(report),
+    })
+}
+
+/// What all Kubernetes steps and handlers would be, as far as their values are known without running.
+///
+/// # Errors
+/// When the core policy gives no usable answer. What the rules object to is [`Admission::Refused`].
+pub fn preview(
+    set: &PolicySet,
+    effective: &Effective,
+    scope: &Scope,
+) -> Result<Admission<Vec<Preview>>, AdmissionError> {
+    let workflow = effective.workflow();
+    let mut steps = Vec::new();
+    let mut layers: Vec<Layer> = Vec::new();
+    for step in workflow.all_steps() {
+        let scope = scope.of_step(step);
+        let mut asked = step.clone();
+        asked.command = step.command.as_ref().map(|command| scope.command(command));
+        // Each step has values of its own, so the inherited layers are put in anew for each.
+        asked.ranks = step
+            .ranks
+            .iter()
+            .filter_map(|rank| effective.layers().get(*rank as usize))
+            .map(|layer| {
+                layers.push(scope.known(layer));
+                layers.len() as u32 - 1
+            })
+            .collect();
+        steps.push(asked);
+    }
+    let steps: Vec<&Step> = steps.iter().collect();
+    let (reviewed, report) = gate(set, Phase::Load, effective, None, &layers, &steps)?;
+    Ok(match reviewed {
+        Some(reviewed) => {
+            Admission::Admitted(reviewed.into_iter().map(|reviewed| Preview { reviewed }).collect(), report)
+        }
+        None => Admission::Refused(report),
+    })
+}
+
+/// Evaluates and reports; the reviewed steps only when nothing is wrong.
+fn gate(
+    set: &PolicySet,
+    phase: Phase,
+    effective: &Effective,
+    run_id: Option<&str>,
+    layers: &[Layer],
+    steps: &[&Step],
+) -> Result<(Option<Vec<Reviewed>>, Report), AdmissionError> {
+    let evaluation = evaluate(set, phase, effective.workflow(), run_id, layers, steps)?;
+    let report =
+        report(&answers(phase, effective.sources(), effective.workflow(), &evaluation, evaluation.problems.clone()));
+    if report.verdict != Verdict::Valid {
+        return Ok((None, report));
+    }
+    let kubernetes = steps.iter().filter(|step| step.kind == StepKind::Kubernetes);
+    let reviewed = kubernetes
+        .zip(&evaluation.merged)
+        .map(|(step, merged)| {
+            let config = understood(merged).map_err(|reason| not_understood(set, merged, reason))?;
+            let argv = match &step.command {
+                Some(Command::Argv(words)) => Some(words.clone()),
+                _ => None,
+            };
+            Ok(Reviewed { step: step.name.clone(), config, argv })
+        })
+        .collect::<Result<Vec<_>, AdmissionError>>()?;
+    Ok((Some(reviewed), report))
+}
+
+/// A document for a policy. The types of the model have text keys only, so writing cannot fail.
+fn json<T: serde::Serialize>(document: &T) -> String {
+    serde_json::to_string(document).unwrap_or_default()
+}

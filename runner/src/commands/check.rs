@@ -1,0 +1,46 @@
+//! `runner check`: every problem of the files.
+
+use crate::cli::{Check, Format};
+use crate::plan::plan;
+use crate::report::{CheckReport, ExitCode, PolicyInForce, Streams, show_problems, summary};
+use crate::sources::{Source, Sources};
+
+pub(super) fn run(arguments: Check, streams: Streams) -> ExitCode {
+    let Check { files, rules, format } = arguments;
+    let (set, base, params) = match super::rules(rules, Vec::new(), streams) {
+        Ok(rules) => rules,
+        Err(code) => return code,
+    };
+    let mut problems = Vec::new();
+    let mut shown: Vec<Source> = Vec::new();
+    let mut code = ExitCode::Success;
+    for file in files {
+        let sources = Sources::read(&base, &file, params.clone());
+        let planned = match plan(&sources, &set) {
+            Ok(planned) => planned,
+            Err(error) => {
+                streams.error(&error, None);
+                return ExitCode::Invalid;
+            }
+        };
+        code = code.max(planned.report.verdict.into());
+        for problem in planned.report.problems {
+            // base.yaml is read with each file; what is wrong with it alone is said once.
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+        shown.extend(sources.texts().iter().cloned());
+    }
+    match format {
+        Format::Json => {
+            streams.json(&CheckReport { version: 1, policies: PolicyInForce::list(&set), problems: &problems });
+        }
+        Format::Human => {
+            streams.policies(&set);
+            streams.data(&show_problems(&problems, &shown));
+            streams.words(&summary(&problems).unwrap_or_default());
+        }
+    }
+    code
+}

@@ -1,0 +1,10 @@
+//! `runner completions`: a script for a shell.
+
+use clap_complete::Shell;
+
+use crate::report::{ExitCode, Streams};
+
+pub(super) fn run(shell: Shell, streams: Streams) -> ExitCode {
+    streams.data(&String::from_utf8_lossy(&crate::cli::completions(shell)));
+    ExitCode::Success
+}

@@ -1,0 +1,18 @@
+//! Runs the steps of a workflow file as Kubernetes Jobs, under rules that live in WASM components.
+//!
+//! The flow: [`sources`] are read, [`policy_set`] says which rules are in force, [`plan`] asks them about the file,
+//! [`admission`] asks again about the final values of one step, [`manifest`] makes the Job of what was admitted,
+//! and [`report`] shows what came out. Modules stand in that order. A stage is a type only the stage before can make.
+
+pub mod cli;
+pub mod commands;
+
+pub mod admission;
+pub mod interpolate;
+pub mod manifest;
+pub mod plan;
+pub mod policy_set;
+pub mod sources;
+pub mod wasm;
+
+pub mod report;

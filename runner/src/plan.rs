@@ -1,0 +1,96 @@
+//! Reading a workflow file under the rules in force: what is wrong with it, and what it would run.
+
+use model::layer::{Layer, Merged};
+use model::report::{Report, Verdict, report};
+use model::review::Phase;
+use model::workflow::{Step, Workflow};
+
+use crate::admission::{AdmissionError, Evaluation, answers, evaluate};
+use crate::policy_set::PolicySet;
+use crate::sources::{Source, Sources};
+use crate::wasm::{self, Role};
+
+/// A file that is well formed: ids are unique, there is no circle, and the layers of every step are known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    sources: Vec<Source>,
+    workflow: Workflow,
+    layers: Vec<Layer>,
+}
+
+/// A file in which all layers are merged and valid, and every value has an origin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Effective {
+    loaded: Loaded,
+    merged: Vec<Merged>,
+}
+
+impl Effective {
+    /// The workflow.
+    pub fn workflow(&self) -> &Workflow {
+        &self.loaded.workflow
+    }
+
+    /// The layers of the file; a step's `ranks` point here.
+    pub fn layers(&self) -> &[Layer] {
+        &self.loaded.layers
+    }
+
+    /// The texts it was read from.
+    pub fn sources(&self) -> &[Source] {
+        &self.loaded.sources
+    }
+
+    /// The effective config of each Kubernetes step and handler, in file order, with its origins.
+    pub fn merged(&self) -> &[Merged] {
+        &self.merged
+    }
+}
+
+/// What came of reading a file.
+#[derive(Debug)]
+pub struct Planned {
+    /// Every problem, of core and policies.
+    pub report: Report,
+    /// The steps as far as they can be read, also of a file with problems.
+    pub steps: Vec<Step>,
+    /// The configs as far as they can be merged, also of a file with problems.
+    pub merged: Vec<Merged>,
+    /// The file, when the rules of the file have nothing against it. A policy may still deny: see the report's verdict.
+    pub effective: Option<Effective>,
+}
+
+/// Reads a file and asks every rule about it, as written.
+///
+/// # Errors
+/// When the core policy gives no usable answer.
+pub fn plan(sources: &Sources, set: &PolicySet) -> Result<Planned, AdmissionError> {
+    let texts: Vec<wasm::Source<'_>> = sources
+        .texts()
+        .iter()
+        .enumerate()
+        // base.yaml that cannot be read counts as empty, a workflow file that cannot be read is left out: it has its
+        // problem already. It is the last one, so that no index moves.
+        .filter(|(index, source)| source.role == Role::Base || sources.is_readable(*index))
+        .map(|(_, source)| wasm::Source { name: &source.name, text: &source.text, role: source.role })
+        .collect();
+    let mut loaded = set.core().load_sources(&texts, sources.arguments())?;
+    let mut problems = sources.problems().to_vec();
+    problems.append(&mut loaded.problems);
+    let workflow = loaded.workflow.unwrap_or_default();
+    let steps: Vec<&Step> = workflow.all_steps().collect();
+    let evaluation = if steps.is_empty() {
+        Evaluation { merged: Vec::new(), problems: Vec::new(), policies: Vec::new() }
+    } else {
+        evaluate(set, Phase::Load, &workflow, None, &loaded.layers, &steps)?
+    };
+    problems.extend(evaluation.problems.iter().cloned());
+    let report = report(&answers(Phase::Load, sources.texts(), &workflow, &evaluation, problems));
+    let steps = workflow.all_steps().cloned().collect();
+    let merged = evaluation.merged;
+    let effective = (report.verdict != Verdict::Invalid).then(|| Effective {
+        loaded: Loaded { sources: sources.texts().to_vec(), workflow, layers: loaded.layers },
+        merged: merged.clone(),
+    });
+    Ok(Planned { report, steps, merged, effective })
+}

@@ -1,0 +1,194 @@
+//! The effective config of a step, each value with the layer and place it comes from, and what it replaced.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use model::layer::{Merged, Origin, Overridden, Position, Provenance};
+use model::path::{self, Segment};
+use model::workflow::Step;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::escape;
+use crate::sources::Source;
+
+/// A step explained, for programs.
+#[derive(Debug, Serialize)]
+pub struct ExplainedStep {
+    /// Its name.
+    pub step: String,
+    /// Its place in the workflow file.
+    pub path: String,
+    /// The effective config, or the one field that was asked for.
+    pub config: Value,
+    /// Where each value comes from, by path.
+    pub origins: BTreeMap<String, ExplainedOrigin>,
+}
+
+/// Where a value comes from, for programs.
+#[derive(Debug, Serialize)]
+pub struct ExplainedOrigin {
+    /// The layer.
+    pub layer: Origin,
+    /// The file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Column, from 1, in Unicode scalars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// What lower layers held here, lowest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<ExplainedPast>,
+}
+
+/// A value that was replaced or cleared, for programs.
+#[derive(Debug, Serialize)]
+pub struct ExplainedPast {
+    /// The value.
+    pub value: Value,
+    /// Where it came from.
+    #[serde(flatten)]
+    pub origin: Box<ExplainedOrigin>,
+}
+
+impl ExplainedStep {
+    /// Explains a step, or one field of it.
+    pub fn new(step: &Step, merged: &Merged, field: Option<&str>, sources: &[Source]) -> ExplainedStep {
+        let config = match field {
+            Some(field) => value_at(&merged.config, field).cloned().unwrap_or(Value::Null),
+            None => merged.config.clone(),
+        };
+        let origins = merged
+            .origins
+            .iter()
+            .filter(|(path, _)| !path.is_empty() && field.is_none_or(|field| path::is_within(path, field)))
+            .map(|(path, origin)| (path.clone(), explained(origin, sources)))
+            .collect();
+        ExplainedStep { step: step.name.clone(), path: step.path.clone(), config, origins }
+    }
+}
+
+fn explained(origin: &Provenance, sources: &[Source]) -> ExplainedOrigin {
+    let place = |layer: &Origin, position: Option<Position>| ExplainedOrigin {
+        layer: layer.clone(),
+        file: position.and_then(|position| file(position, sources)).map(str::to_owned),
+        line: position.map(|position| position.line),
+        column: position.map(|position| position.column),
+        history: Vec::new(),
+    };
+    let history = origin
+        .history
+        .iter()
+        .map(|past| ExplainedPast { value: past.value.clone(), origin: Box::new(place(&past.layer, past.position)) })
+        .collect();
+    ExplainedOrigin { history, ..place(&origin.layer, origin.position) }
+}
+
+/// A step for people: one line a value. With `field`, the value itself is the first line.
+pub fn explain(step: &Step, merged: &Merged, field: Option<&str>, sources: &[Source]) -> String {
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for (path, origin) in &merged.origins {
+        if path.is_empty() || field.is_some_and(|field| !path::is_within(path, field)) {
+            continue;
+        }
+        let Some(value) = shown(&merged.config, path, origin) else { continue };
+        rows.push(Row { path, value, place: place(&origin.layer, origin.position, sources), origin });
+    }
+    let mut text = String::new();
+    match field {
+        Some(field) => {
+            let value = value_at(&merged.config, field).map_or_else(|| "unset".to_owned(), plain);
+            let _ = writeln!(text, "{}", escape(&value));
+        }
+        None => {
+            let place = place(&Origin::Step, Some(step.position), sources);
+            let _ = writeln!(text, "step `{}`  {place}", escape(&step.name));
+        }
+    }
+    let paths = rows.iter().map(|row| row.path.chars().count()).max().unwrap_or(0).min(60);
+    let values = rows.iter().map(|row| row.value.chars().count()).max().unwrap_or(0).min(40);
+    for Row { path, value, place, origin } in &rows {
+        let _ = writeln!(text, "  {path:paths$}  {value:values$}  {place}");
+        for past in &origin.history {
+            let _ = writeln!(text, "  {:paths$}  {}", "", was(past, origin, sources));
+        }
+    }
+    text
+}
+
+/// One line of the explanation.
+struct Row<'a> {
+    path: &'a str,
+    value: String,
+    place: String,
+    origin: &'a Provenance,
+}
+
+/// A value on one line; none: its parts have lines of their own.
+fn shown(config: &Value, path: &str, origin: &Provenance) -> Option<String> {
+    let value = match value_at(config, path) {
+        Some(value) => value,
+        // Blank texts are unset, empty collections cleared what was below.
+        None if origin.history.is_empty() => return Some("unset".to_owned()),
+        None => return Some("cleared".to_owned()),
+    };
+    let scalars = |items: &[Value]| items.iter().all(|item| !item.is_object() && !item.is_array());
+    match value {
+        Value::Object(entries) if entries.is_empty() => Some("{}".to_owned()),
+        // A mapping is shown by its parts, a list by its items; a list of plain values stands on one line.
+        Value::Object(_) => None,
+        Value::Array(items) if scalars(items) => Some(escape(&plain(value))),
+        Value::Array(items) if !origin.history.is_empty() => Some(format!("{} items", items.len())),
+        Value::Array(_) => None,
+        _ if in_plain_list(config, path) => None,
+        _ => Some(escape(&plain(value))),
+    }
+}
+
+/// Whether a value is an item of a list of plain values, which has one line for all.
+fn in_plain_list(config: &Value, path: &str) -> bool {
+    path.ends_with(']')
+        && matches!(path::parse(path).and_then(|segments| segments.last().cloned()), Some(Segment::Index(_)))
+        && path::parent(path).and_then(|list| value_at(config, list)).is_some_and(Value::is_array)
+}
+
+fn was(past: &Overridden, origin: &Provenance, sources: &[Source]) -> String {
+    let place = place(&past.layer, past.position, sources);
+    let whole_list = matches!(past.value, Value::Array(_)) && !matches!(origin.layer, Origin::Default);
+    let note = if whole_list { " (a list replaces the one below as a whole)" } else { "" };
+    format!("was {}  {place}{note}", escape(&plain(&past.value)))
+}
+
+/// A value as it would be written in one line of YAML.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn place(layer: &Origin, position: Option<Position>, sources: &[Source]) -> String {
+    match position.and_then(|position| Some((position, file(position, sources)?))) {
+        Some((position, file)) => format!("{layer}  {}:{}:{}", escape(file), position.line, position.column),
+        None => layer.to_string(),
+    }
+}
+
+fn file(position: Position, sources: &[Source]) -> Option<&str> {
+    sources.get(position.source as usize).map(|source| source.name.as_str())
+}
+
+/// The value at a path.
+pub(crate) fn value_at<'a>(config: &'a Value, path: &str) -> Option<&'a Value> {
+    let mut here = config;
+    for segment in path::parse(path)? {
+        here = match segment {
+            Segment::Key(key) => here.get(key)?,
+            Segment::Index(index) => here.get(index)?,
+        };
+    }
+    Some(here)
+}

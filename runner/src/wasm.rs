@@ -1,0 +1,26 @@
+//! The sandbox: components of the rules and of policies are read, compiled, limited and called here.
+//!
+//! Every call gets a fresh instance without imports, a deadline, a bound on its memory and a bound on its answer, so an
+//! answer is a function of its request. Whatever a component does comes back as words: [`LoadError`] before anything
+//! is looked at, [`Failure`](model::review::Failure) or [`CoreError`] from a call. Nothing here prints, and nothing
+//! outside this folder names wasmtime.
+
+mod cache;
+mod core;
+mod engine;
+mod failure;
+mod field;
+mod file;
+mod json;
+mod limits;
+mod policy;
+mod world;
+
+pub use self::cache::CacheWarning;
+pub use self::core::{CoreDescription, CoreError, CorePolicy, Loaded, Role, Source};
+pub use self::engine::{Component, Engine, EngineError};
+pub use self::failure::LoadError;
+pub use self::file::{ComponentFile, MAX_FILE_BYTES, Sha256Digest, Sha256ParseError};
+pub use self::limits::{Limits, Usage};
+pub use self::policy::{Description, Layers, Policy, Request};
+pub use self::world::World;

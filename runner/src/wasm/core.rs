@@ -1,0 +1,345 @@
+//! The core policy: the host's side of the world `core`.
+//!
+//! The component that ships with the runner and a replacement from somebody else come the same way, so both are
+//! believed in as little: every text is read into the types of `model`, and what does not fit is an error.
+
+use std::fmt;
+use std::sync::Arc;
+
+use model::MODEL_VERSION;
+use model::layer::{Layer, MergeStep, Merged};
+use model::problem::CoreProblem;
+use model::review::{Failure, Phase};
+use model::workflow::Workflow;
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::Value;
+use wasmtime::Store;
+
+use self::bindings::exports::runner::policy::rules as wit;
+use super::engine::Component;
+use super::failure::{Bytes, Count, LoadError, malformed, too_large};
+use super::file::Sha256Digest;
+use super::limits::{Guard, Limits};
+use super::world::{CORE_INTERFACE, Interface};
+
+mod bindings {
+    #![allow(missing_docs, unreachable_pub, reason = "generated; `wit/core.wit` has the documentation")]
+
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "core",
+        ownership: Borrowing { duplicate_if_necessary: false },
+    });
+}
+
+/// Documented in `wit/core.wit`; `report` is not called here, its native twin in `model` is.
+const INTERFACE: Interface = Interface {
+    world: "core",
+    name: CORE_INTERFACE,
+    version: "0.1.0",
+    functions: &[
+        ("describe", "func() -> record { name: string, version: string, model: string }"),
+        (
+            "load",
+            "func(sources: list<record { name: string, text: string, role: enum { base, workflow } }>, \
+             arguments: list<string>) -> record { workflow: option<string>, layers: string, problems: string }",
+        ),
+        ("merge", "func(layers: string, steps: string) -> result<string, string>"),
+        ("check", "func(phase: enum { load, submit }, steps: string) -> result<string, string>"),
+        ("report", "func(answers: string) -> result<string, string>"),
+        ("schema", "func() -> string"),
+    ],
+};
+
+/// The component that holds the rules of the file. Cloning is cheap; calls may run in parallel.
+#[derive(Clone)]
+pub struct CorePolicy {
+    component: Component,
+    instances: bindings::CorePre<Guard>,
+    description: Arc<CoreDescription>,
+    limits: Limits,
+}
+
+/// What a core policy says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoreDescription {
+    /// Its name; the one that ships with the runner is `core`.
+    pub name: String,
+    /// Version of its rules.
+    pub version: String,
+    /// Version of the JSON shapes it speaks, `major.minor`.
+    pub model: String,
+}
+
+/// One text to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source<'a> {
+    /// Name as the user knows it.
+    pub name: &'a str,
+    /// The whole text.
+    pub text: &'a str,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// What a source is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// base.yaml.
+    Base,
+    /// The workflow file.
+    Workflow,
+}
+
+/// What reading the sources gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The workflow; absent when none can be built.
+    pub workflow: Option<Workflow>,
+    /// Base, dag, then one for each step that has a config.
+    pub layers: Vec<Layer>,
+    /// What is wrong, except in merged configs.
+    pub problems: Vec<CoreProblem>,
+}
+
+/// A core policy without a valid answer: the workflow counts as unreadable, nothing may run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CoreError {
+    /// It trapped, went over a limit, or its answer is malformed.
+    #[error("core policy `{file}` could not be asked: {failure}")]
+    Failed {
+        /// The component.
+        file: String,
+        /// What happened.
+        failure: Failure,
+    },
+    /// It refused an argument: a fault of the host, or the two do not understand each other.
+    #[error("core policy `{file}` refused the arguments of `{function}`: {reason}")]
+    Refused {
+        /// The component.
+        file: String,
+        /// The function.
+        function: &'static str,
+        /// What the component says.
+        reason: String,
+    },
+}
+
+impl CoreError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<&str> {
+        match self {
+            CoreError::Failed { failure, .. } => failure.help.as_deref(),
+            CoreError::Refused { .. } => None,
+        }
+    }
+}
+
+impl CorePolicy {
+    /// Checks world, imports and signatures, asks the component who it is, and refuses another major version of the
+    /// JSON shapes.
+    ///
+    /// # Errors
+    /// When the component is not a core policy for this host.
+    pub fn load(component: &Component, limits: Limits) -> Result<CorePolicy, LoadError> {
+        INTERFACE.check(component)?;
+        let file = || component.file().to_owned();
+        let unusable = |failure| LoadError::Describe { file: file(), failure };
+        let instances = component
+            .prepare()
+            .and_then(bindings::CorePre::new)
+            .map_err(|error| unusable(Failure::new(error.root_cause().to_string())))?;
+        let (answer, _) = component.call("describe", &limits, |store| {
+            instances.instantiate(&mut *store)?.runner_policy_rules().call_describe(store)
+        });
+        let wit::Description { name, version, model } = answer.map_err(|error| unusable(error.failure("describe")))?;
+        if major(&model) != major(MODEL_VERSION) {
+            return Err(LoadError::Model { file: file(), expected: MODEL_VERSION, found: model });
+        }
+        let description = Arc::new(CoreDescription { name, version, model });
+        Ok(CorePolicy { component: component.clone(), instances, description, limits })
+    }
+
+    /// What it says about itself.
+    pub fn description(&self) -> &CoreDescription {
+        &self.description
+    }
+
+    /// The component it comes from.
+    pub fn component(&self) -> &Component {
+        &self.component
+    }
+
+    /// SHA-256 of the component.
+    pub fn sha256(&self) -> Sha256Digest {
+        self.component.sha256()
+    }
+
+    /// What one call may use.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Reads the sources, in this order. `arguments` are parameters given from outside, `NAME=VALUE` or a value.
+    ///
+    /// # Errors
+    /// When the core policy gives no valid answer. Mistakes of the user are in [`Loaded::problems`].
+    pub fn load_sources(&self, sources: &[Source<'_>], arguments: &[String]) -> Result<Loaded, CoreError> {
+        const FUNCTION: &str = "load";
+        let sources: Vec<wit::Source<'_>> = sources.iter().map(Source::lowered).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let raw = self.call(FUNCTION, |core, store| core.call_load(store, &sources, &arguments))?;
+        let wit::Loaded { workflow, layers, problems } = raw;
+        let length = workflow.as_ref().map_or(0, String::len) + layers.len() + problems.len();
+        self.check_length(FUNCTION, length)?;
+        Ok(Loaded {
+            workflow: workflow.map(|text| self.read_object(FUNCTION, "workflow", &text)).transpose()?,
+            layers: self.read(FUNCTION, "layers", &layers)?,
+            problems: self.read_problems(FUNCTION, "problems", &problems)?,
+        })
+    }
+
+    /// Merges layers into effective configs, one for each of `steps`, in their order.
+    ///
+    /// # Errors
+    /// When the core policy gives no valid answer.
+    pub fn merge(&self, layers: &[Layer], steps: &[MergeStep]) -> Result<Vec<Merged>, CoreError> {
+        const FUNCTION: &str = "merge";
+        let (layers, argument) = (self.write(FUNCTION, layers)?, self.write(FUNCTION, steps)?);
+        let raw = self.call(FUNCTION, |core, store| core.call_merge(store, &layers, &argument))?;
+        let merged: Vec<Merged> = self.read(FUNCTION, "answer", &self.accepted(FUNCTION, raw)?)?;
+        // Whoever takes the answer pairs it with the steps by position.
+        if !merged.iter().map(|merged| &merged.step).eq(steps.iter().map(|step| &step.step)) {
+            return Err(self.failed(malformed(FUNCTION, "its steps are not those it was given")));
+        }
+        Ok(merged)
+    }
+
+    /// Checks effective configs.
+    ///
+    /// # Errors
+    /// When the core policy gives no valid answer.
+    pub fn check(&self, phase: Phase, steps: &[Merged]) -> Result<Vec<CoreProblem>, CoreError> {
+        const FUNCTION: &str = "check";
+        let phase = match phase {
+            Phase::Load => wit::Phase::Load,
+            Phase::Submit => wit::Phase::Submit,
+        };
+        let steps = self.write(FUNCTION, steps)?;
+        let raw = self.call(FUNCTION, |core, store| core.call_check(store, phase, &steps))?;
+        self.read_problems(FUNCTION, "answer", &self.accepted(FUNCTION, raw)?)
+    }
+
+    /// JSON Schema of the workflow file, as text.
+    ///
+    /// # Errors
+    /// When the core policy gives no valid answer.
+    pub fn schema(&self) -> Result<String, CoreError> {
+        const FUNCTION: &str = "schema";
+        let text = self.call(FUNCTION, |core, store| core.call_schema(store))?;
+        self.check_length(FUNCTION, text.len())?;
+        self.read_object::<Value>(FUNCTION, "answer", &text)?;
+        Ok(text)
+    }
+
+    fn call<R>(
+        &self,
+        function: &str,
+        call: impl FnOnce(&wit::Guest, &mut Store<Guard>) -> wasmtime::Result<R>,
+    ) -> Result<R, CoreError> {
+        let (answer, _) = self.component.call(function, &self.limits, |store| {
+            let instance = self.instances.instantiate(&mut *store)?;
+            call(instance.runner_policy_rules(), store)
+        });
+        answer.map_err(|error| self.failed(error.failure(function)))
+    }
+
+    /// The text of an answer that may be a refusal.
+    fn accepted(&self, function: &'static str, answer: Result<String, String>) -> Result<String, CoreError> {
+        let text = answer.map_err(|reason| CoreError::Refused { file: self.file(), function, reason })?;
+        self.check_length(function, text.len())?;
+        Ok(text)
+    }
+
+    fn write<T: serde::Serialize + ?Sized>(&self, function: &str, argument: &T) -> Result<String, CoreError> {
+        serde_json::to_string(argument)
+            .map_err(|error| self.failed(Failure::new(format!("no arguments for `{function}`: {error}"))))
+    }
+
+    fn read<T: DeserializeOwned>(&self, function: &str, field: &str, text: &str) -> Result<T, CoreError> {
+        serde_json::from_str(text).map_err(|error| self.failed(malformed(function, format_args!("`{field}`: {error}"))))
+    }
+
+    fn read_object<T: DeserializeOwned>(&self, function: &str, field: &str, text: &str) -> Result<T, CoreError> {
+        // The reader takes a list for an object whose fields all have defaults.
+        if !text.trim_start().starts_with('{') {
+            return Err(self.failed(malformed(function, format_args!("`{field}`: expected an object"))));
+        }
+        self.read(function, field, text)
+    }
+
+    fn read_problems(&self, function: &str, field: &str, text: &str) -> Result<Vec<CoreProblem>, CoreError> {
+        let limit = self.limits.answer_problems;
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let problems = reader.deserialize_seq(UpTo(limit)).and_then(|problems| reader.end().map(|()| problems));
+        match problems {
+            Ok(Some(problems)) => Ok(problems),
+            Ok(None) => Err(self.failed(too_large(function, format_args!("{} problems", Count(limit))))),
+            Err(error) => Err(self.failed(malformed(function, format_args!("`{field}`: {error}")))),
+        }
+    }
+
+    fn check_length(&self, function: &str, length: usize) -> Result<(), CoreError> {
+        if length as u64 > self.limits.answer_bytes {
+            let limit = Bytes(self.limits.answer_bytes);
+            return Err(self.failed(too_large(function, format_args!("{limit} of text"))));
+        }
+        Ok(())
+    }
+
+    fn failed(&self, failure: Failure) -> CoreError {
+        CoreError::Failed { file: self.file(), failure }
+    }
+
+    fn file(&self) -> String {
+        self.component.file().to_owned()
+    }
+}
+
+impl<'a> Source<'a> {
+    fn lowered(&self) -> wit::Source<'a> {
+        let role = match self.role {
+            Role::Base => wit::Role::Base,
+            Role::Workflow => wit::Role::Workflow,
+        };
+        wit::Source { name: self.name, text: self.text, role }
+    }
+}
+
+/// Reads a list of problems, or nothing when there are more than this: counting them first would hold all of them.
+struct UpTo(u64);
+
+impl<'de> Visitor<'de> for UpTo {
+    type Value = Option<Vec<CoreProblem>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of problems")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut problems = Vec::new();
+        while problems.len() as u64 <= self.0 {
+            match items.next_element()? {
+                Some(problem) => problems.push(problem),
+                None => return Ok(Some(problems)),
+            }
+        }
+        // The rest is read over, so that a fault in it is still one.
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+}
+
+fn major(version: &str) -> &str {
+    version.split_once('.').map_or(version, |(major, _)| major)
+}
