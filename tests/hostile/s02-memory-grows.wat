@@ -1,0 +1,14 @@
+;; S02: takes a mebibyte, and another, without end. It never looks whether it got one.
+(component
+  (core module $attack
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 32768))
+
+    (func (export "review") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+      (loop $more
+        (drop (memory.grow (i32.const 16)))
+        (br $more))
+      unreachable))
+
+  ;; include policy-prelude
+)

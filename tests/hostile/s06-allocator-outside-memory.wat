@@ -1,0 +1,10 @@
+;; S06: the allocator answers a place beyond the end of memory.
+(component
+  (core module $attack
+    (memory (export "memory") 1)
+
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0x70000000))
+    (func (export "review") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 1024)))
+
+  ;; include policy-prelude
+)

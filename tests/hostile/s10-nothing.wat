@@ -1,0 +1,2 @@
+;; S10: a component without exports.
+(component)

@@ -1,0 +1,4 @@
+//! x
+mod tidy;
+
+mod hostile;
