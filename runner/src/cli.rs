@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+pub use clap_complete::Shell;
 
 /// Runs workflow steps on Kubernetes, under your organisation's own rules.
 #[derive(Debug, Parser)]
@@ -41,7 +42,7 @@ pub enum Command {
     /// Print the completion script for a shell.
     Completions {
         /// The shell.
-        shell: clap_complete::Shell,
+        shell: Shell,
     },
 }
 
@@ -125,7 +126,7 @@ pub fn parse() -> Cli {
 }
 
 /// The completion script for a shell.
-pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+pub fn completions(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "runner", &mut script);
     script

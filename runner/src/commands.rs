@@ -36,7 +36,7 @@ fn refuse(error: &PolicySetError, streams: Streams) -> ExitCode {
     match error {
         PolicySetError::Load(failures) => {
             for failure in failures {
-                streams.error(failure, failure.help().as_deref());
+                streams.error(failure, failure.help());
             }
         }
         PolicySetError::SameName { .. } => {

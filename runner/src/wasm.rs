@@ -13,14 +13,16 @@ mod field;
 mod file;
 mod json;
 mod limits;
+mod load_error;
 mod policy;
+mod words;
 mod world;
 
 pub use self::cache::CacheWarning;
 pub use self::core::{CoreDescription, CoreError, CorePolicy, Loaded, Role, Source};
 pub use self::engine::{Component, Engine, EngineError};
-pub use self::failure::LoadError;
 pub use self::file::{ComponentFile, MAX_FILE_BYTES, Sha256Digest, Sha256ParseError};
 pub use self::limits::{Limits, Usage};
+pub use self::load_error::LoadError;
 pub use self::policy::{Description, Layers, Policy, Request};
 pub use self::world::World;

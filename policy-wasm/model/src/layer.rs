@@ -190,6 +190,9 @@ pub struct Provenance {
     /// Where the value stands; absent when the layer is no file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    /// Where its key stands, when the key is the user's own: an entry of an open mapping, as a label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Position>,
     /// What lower layers held here and was overridden or cleared, lowest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Overridden>,

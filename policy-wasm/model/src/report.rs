@@ -470,7 +470,7 @@ mod tests {
     }
 
     fn step(name: &str, line: u32) -> StepPlace {
-        let inherited = Provenance { layer: Origin::Dag, position: Some(position(1)), history: Vec::new() };
+        let inherited = Provenance { layer: Origin::Dag, position: Some(position(1)), key: None, history: Vec::new() };
         StepPlace {
             step: name.to_owned(),
             path: format!("steps[{line}]"),

@@ -194,12 +194,21 @@ impl Checking<'_> {
         if let Some(syntax) = map.keys
             && let Err(violation) = syntax.check(key)
         {
-            self.say(violated(code::FORMAT, Severity::Error, violation), path);
+            self.say_of_key(violated(code::FORMAT, Severity::Error, violation), path);
         } else if map.reserved.holds(key) {
             let problem =
                 CoreProblem::error(code::RESERVED, format!("`{}` is set by the runner or by Kubernetes", cut(key)))
                     .help("choose another name");
-            self.say(problem, path);
+            self.say_of_key(problem, path);
+        }
+    }
+
+    /// Reports a problem of the key at `path`.
+    fn say_of_key(&mut self, problem: CoreProblem, path: &str) {
+        self.say(problem, path);
+        let key = self.merged.origins.get(path).and_then(|origin| origin.key);
+        if let (Some(said), Some(key)) = (self.problems.last_mut(), key) {
+            said.position = Some(key);
         }
     }
 
@@ -219,10 +228,12 @@ impl Checking<'_> {
             }
             match seen.get(text) {
                 Some(first) => {
-                    let problem =
-                        CoreProblem::error(code::DUPLICATE, format!("the {key} `{}` is there twice", cut(text)))
-                            .help("choose another")
-                            .related(self.position(&at(*first)), "it is first here");
+                    let problem = CoreProblem::error(
+                        code::DUPLICATE,
+                        format!("the {} `{}` is there twice", if key.is_empty() { "value" } else { key }, cut(text)),
+                    )
+                    .help("choose another")
+                    .related(self.position(&at(*first)), "it is first here");
                     self.say(problem, &at(index));
                 }
                 None => {

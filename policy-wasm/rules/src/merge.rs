@@ -115,7 +115,7 @@ fn merge_step(step: &str, layers: &[&Layer], mut problems: Vec<CoreProblem>) -> 
     let own = layers.iter().find(|layer| layer.origin == Origin::Step);
     if let Some(place) = own.and_then(|layer| layer.positions.get("")) {
         let position = Some(place.key.unwrap_or(place.value));
-        origins.insert(String::new(), Provenance { layer: Origin::Step, position, history: Vec::new() });
+        origins.insert(String::new(), Provenance { layer: Origin::Step, position, key: None, history: Vec::new() });
     }
     let mut normal = Normal { layers, origins };
     let config = normal.mapping(&EffectiveConfig::MAPPING, root, "");
@@ -292,7 +292,7 @@ impl Normal<'_> {
 
     fn leaf(&mut self, kind: &Kind, leaf: Leaf, path: &str) -> Option<Value> {
         let (layer, position) = origin(self.layers, leaf.rank, path);
-        let place = Provenance { layer, position, history: leaf.history.clone() };
+        let place = Provenance { layer, position, key: None, history: leaf.history.clone() };
         self.origins.insert(path.to_owned(), place);
         match leaf.content {
             Tree::Whole(value) => self.whole(kind, value, leaf.rank, path),
@@ -304,9 +304,11 @@ impl Normal<'_> {
                 Kind::Map(map) => {
                     let mut object = Map::new();
                     for (key, inner) in entries {
-                        if let Some(value) = self.leaf(map.value, inner, &path::key(path, &key)) {
+                        let (at, rank) = (path::key(path, &key), inner.rank);
+                        if let Some(value) = self.leaf(map.value, inner, &at) {
                             object.insert(key, value);
                         }
+                        self.note_key(rank, &at);
                     }
                     Some(Value::Object(object))
                 }
@@ -340,6 +342,7 @@ impl Normal<'_> {
                     .filter_map(|(key, value)| {
                         let at = path::key(path, &key);
                         self.note(rank, &at);
+                        self.note_key(rank, &at);
                         Some((key, self.whole(map.value, value, rank, &at)?))
                     })
                     .collect(),
@@ -389,13 +392,21 @@ impl Normal<'_> {
             history = blank.history;
             history.push(Overridden { layer: blank.layer, value: Value::from(""), position: blank.position });
         }
-        self.origins.insert(path.to_owned(), Provenance { layer: Origin::Default, position: None, history });
+        self.origins.insert(path.to_owned(), Provenance { layer: Origin::Default, position: None, key: None, history });
         Some(value)
+    }
+
+    /// The key of an open mapping is the user's own: a problem may be about it.
+    fn note_key(&mut self, rank: usize, path: &str) {
+        let place = self.layers.get(rank).and_then(|layer| layer.positions.get(path));
+        if let Some(origin) = self.origins.get_mut(path) {
+            origin.key = place.and_then(|place| place.key);
+        }
     }
 
     fn note(&mut self, rank: usize, path: &str) {
         let (layer, position) = origin(self.layers, rank, path);
-        self.origins.insert(path.to_owned(), Provenance { layer, position, history: Vec::new() });
+        self.origins.insert(path.to_owned(), Provenance { layer, position, key: None, history: Vec::new() });
     }
 }
 

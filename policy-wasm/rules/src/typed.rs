@@ -244,9 +244,16 @@ impl<'a> Walk<'a> {
                 object.insert(entry.key.clone(), value);
             }
         }
-        for field in mapping.fields.iter().filter(|field| field.required) {
-            if node.entry(field.key).is_none() {
-                self.refuse(missing_problem(field), &path::key(path, field.key), spot.problem());
+        for field in mapping.fields.iter().filter(|field| node.entry(field.key).is_none()) {
+            let at = path::key(path, field.key);
+            // A misspelt key is one mistake: what it means counts as set.
+            if entries
+                .iter()
+                .any(|entry| mapping.field(&entry.key).is_none() && meant(mapping, &entry.key) == Some(field.key))
+            {
+                self.walked.left_out.push(at);
+            } else if field.required {
+                self.refuse(missing_problem(field), &at, spot.problem());
             }
         }
         self.exactly_one_of(mapping, node, path, spot);
@@ -427,6 +434,14 @@ fn bounds_of_length(min: usize, max: usize) -> String {
         (0, max) => format!("at most {}", count(max, "item")),
         (min, usize::MAX) => format!("at least {}", count(min, "item")),
         (min, max) => format!("{min} to {}", count(max, "item")),
+    }
+}
+
+/// The key that is probably meant by one that is not known.
+fn meant<'a>(mapping: &'a Mapping, key: &str) -> Option<&'a str> {
+    match suggest::key(key, mapping.fields.iter().map(|field| field.key)) {
+        Meant::Key(meant) => Some(meant),
+        _ => None,
     }
 }
 

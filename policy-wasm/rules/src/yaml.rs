@@ -419,6 +419,9 @@ impl Builder<'_> {
             );
         }
         let mut span = self.places.at(marker, byte, 0);
+        if error.info().contains("recursion limit") {
+            return self.too_deep(span);
+        }
         let rest = self.places.text.get(byte..).unwrap_or_default();
         span.length = rest.chars().next().filter(|next| !next.is_whitespace()).map_or(0, char::len_utf8) as u32;
         let help = error

@@ -1,7 +1,6 @@
 //! `runner completions`: a script for a shell.
 
-use clap_complete::Shell;
-
+use crate::cli::Shell;
 use crate::report::{ExitCode, Streams};
 
 pub(super) fn run(shell: Shell, streams: Streams) -> ExitCode {

@@ -77,7 +77,9 @@ fn one(problem: &Problem, lines: &BTreeMap<&str, Lines<'_>>, renderer: &Renderer
     };
     let title = level.primary_title(escape(&problem.message)).id(problem.code.as_str());
     let mut group = match snippet(problem, lines) {
-        Some(snippet) => title.element(place(problem)).element(snippet),
+        Some((snippet, false)) => title.element(snippet.path(escape(problem.file.as_deref().unwrap_or_default()))),
+        // Of a line that is cut the library would count the wrong column: the place is told apart.
+        Some((snippet, true)) => title.element(place(problem)).element(snippet),
         None => Group::with_title(title),
     };
     for related in &problem.related {
@@ -110,11 +112,12 @@ fn place(problem: &Problem) -> Origin<'_> {
     origin
 }
 
-/// The line where the value begins, with carets below it. A block of many lines is shown by its first.
+/// The line where the value begins, with carets below it, and whether the line is cut. A block of many lines is shown by
+/// its first.
 fn snippet<'a>(
     problem: &'a Problem,
     lines: &BTreeMap<&str, Lines<'a>>,
-) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+) -> Option<(Snippet<'a, annotate_snippets::Annotation<'a>>, bool)> {
     let (line, column) = (problem.line? as usize, problem.column? as usize);
     let written = lines.get(problem.file.as_deref()?)?.line(line).unwrap_or_default();
     let (window, cut) = window(written, column);
@@ -136,8 +139,7 @@ fn snippet<'a>(
         None => start,
     };
     let snippet = Snippet::source(shown).line_start(line).annotation(AnnotationKind::Primary.span(start..end));
-    // The place is told apart: of a line that is cut the library would count the wrong column.
-    Some(snippet)
+    Some((snippet, window.len() < written.len()))
 }
 
 /// A part of a very long line around a column, and how many characters are missing before it.

@@ -17,9 +17,11 @@ use wasmtime::Store;
 
 use self::bindings::exports::runner::policy::rules as wit;
 use super::engine::Component;
-use super::failure::{Bytes, Count, LoadError, malformed, too_large};
+use super::failure::{malformed, too_large};
 use super::file::Sha256Digest;
 use super::limits::{Guard, Limits};
+use super::load_error::LoadError;
+use super::words::{Bytes, Count, Short};
 use super::world::{CORE_INTERFACE, Interface};
 
 mod bindings {
@@ -154,7 +156,7 @@ impl CorePolicy {
         });
         let wit::Description { name, version, model } = answer.map_err(|error| unusable(error.failure("describe")))?;
         if major(&model) != major(MODEL_VERSION) {
-            return Err(LoadError::Model { file: file(), expected: MODEL_VERSION, found: model });
+            return Err(LoadError::Model { file: file(), expected: MODEL_VERSION, found: Short(&model).to_string() });
         }
         let description = Arc::new(CoreDescription { name, version, model });
         Ok(CorePolicy { component: component.clone(), instances, description, limits })
@@ -256,7 +258,11 @@ impl CorePolicy {
 
     /// The text of an answer that may be a refusal.
     fn accepted(&self, function: &'static str, answer: Result<String, String>) -> Result<String, CoreError> {
-        let text = answer.map_err(|reason| CoreError::Refused { file: self.file(), function, reason })?;
+        let text = answer.map_err(|reason| CoreError::Refused {
+            file: self.file(),
+            function,
+            reason: Short(&reason).to_string(),
+        })?;
         self.check_length(function, text.len())?;
         Ok(text)
     }

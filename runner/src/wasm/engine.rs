@@ -16,9 +16,10 @@ use wasmtime::component::{Component as Code, InstancePre, Linker};
 use wasmtime::{Config, Store, WasmBacktraceDetails};
 
 use super::cache::{Cache, CacheWarning};
-use super::failure::{CallError, LoadError};
+use super::failure::CallError;
 use super::file::{ComponentFile, Sha256Digest};
 use super::limits::{Guard, Limits, STACK_BYTES, Usage};
+use super::load_error::LoadError;
 use super::world::{self, World};
 
 /// Compiles components and measures the time of their calls. Cloning is cheap; all clones are one engine.

@@ -1,200 +1,15 @@
-//! What goes wrong with a component, in words: before it is used, and inside a call.
+//! What goes wrong inside a call, in words.
 //!
 //! The engine's errors are read here and nowhere else. Some have no type of their own, only a text; the tests with
 //! hostile components hold the texts to the engine in use.
 
 use std::fmt;
-use std::io;
-use std::time::Duration;
 
 use model::review::Failure;
 use wasmtime::{Trap, WasmBacktrace};
 
-use super::file::{MAX_FILE_BYTES, Sha256Digest};
 use super::limits::{Denied, Guard, Limits};
-
-/// A component that is not used: nothing of it has run but, at most, `describe`.
-///
-/// The text names the file, what was expected and what was found; [`LoadError::help`] says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// There is no such file.
-    #[error("`{file}` does not exist")]
-    Missing {
-        /// The file.
-        file: String,
-    },
-    /// A folder stands there.
-    #[error("`{file}` is a folder, not a component")]
-    Folder {
-        /// The file.
-        file: String,
-    },
-    /// The system does not let us read it.
-    #[error("`{file}` cannot be read")]
-    Unreadable {
-        /// The file.
-        file: String,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Nothing in it.
-    #[error("`{file}` is empty")]
-    Empty {
-        /// The file.
-        file: String,
-    },
-    /// Larger than any component that is read.
-    #[error("`{file}` is larger than {}, the limit for a component", Bytes(MAX_FILE_BYTES))]
-    TooLarge {
-        /// The file.
-        file: String,
-    },
-    /// Not WebAssembly at all.
-    #[error("`{file}` is not a WebAssembly component: it begins with `{begin}`")]
-    NotWasm {
-        /// The file.
-        file: String,
-        /// Its first words.
-        begin: String,
-    },
-    /// WebAssembly, but the module that a component is made of.
-    #[error("`{file}` is a core WebAssembly module, expected a component")]
-    CoreModule {
-        /// The file.
-        file: String,
-    },
-    /// The file breaks off.
-    #[error("`{file}` is not a whole component: {reason}")]
-    Truncated {
-        /// The file.
-        file: String,
-        /// What the engine says.
-        reason: String,
-    },
-    /// A component that breaks a rule, or uses a feature that is off here.
-    #[error("`{file}` is not a valid component: {reason}")]
-    Invalid {
-        /// The file.
-        file: String,
-        /// What the engine says.
-        reason: String,
-    },
-    /// The digest is not the one demanded.
-    #[error("`{file}` has the sha256 {found}, expected {expected}")]
-    Digest {
-        /// The file.
-        file: String,
-        /// The digest that the policy set demands.
-        expected: Sha256Digest,
-        /// The digest of the bytes.
-        found: Sha256Digest,
-    },
-    /// It implements something else.
-    #[error("`{file}` is not of world `{expected}`: expected the export `{interface}`, found {found}")]
-    World {
-        /// The file.
-        file: String,
-        /// The world it is wanted for.
-        expected: &'static str,
-        /// The interface of that world.
-        interface: String,
-        /// The world it has, or what it exports.
-        found: String,
-    },
-    /// It implements another version of the same interface.
-    #[error("`{file}` implements `{found}`, expected `{expected}`")]
-    Version {
-        /// The file.
-        file: String,
-        /// The interface with the version of this host.
-        expected: String,
-        /// The interface with the version of the component.
-        found: String,
-    },
-    /// It asks for something from outside.
-    #[error("`{file}` imports {}; a component gets nothing from outside", List(imports))]
-    Imports {
-        /// The file.
-        file: String,
-        /// Everything it asks for.
-        imports: Vec<String>,
-    },
-    /// A function of the interface is not there.
-    #[error("`{file}` lacks the function `{function}`: expected `{expected}`")]
-    Function {
-        /// The file.
-        file: String,
-        /// The function.
-        function: &'static str,
-        /// Its type.
-        expected: &'static str,
-    },
-    /// A function of the interface has another type.
-    #[error("`{file}` has another function `{function}`: expected `{expected}`, found `{found}`")]
-    Signature {
-        /// The file.
-        file: String,
-        /// The function.
-        function: &'static str,
-        /// The type it has in the interface.
-        expected: &'static str,
-        /// The type it has in the component.
-        found: String,
-    },
-    /// `describe` gave no valid answer.
-    #[error("`{file}` could not be asked who it is: {failure}")]
-    Describe {
-        /// The file.
-        file: String,
-        /// What happened.
-        failure: Failure,
-    },
-    /// A core policy that speaks another major version of the JSON shapes.
-    #[error("`{file}` speaks version {found} of the JSON shapes, expected {expected}")]
-    Model {
-        /// The file.
-        file: String,
-        /// The version of this host.
-        expected: &'static str,
-        /// The version of the component.
-        found: String,
-    },
-}
-
-impl LoadError {
-    /// What to do about it.
-    pub fn help(&self) -> Option<&str> {
-        match self {
-            LoadError::CoreModule { .. } => Some(
-                "link it with `wasm-component-ld`, or turn it into a component with `wasm-tools component new`; \
-                 `runner policy build` does it",
-            ),
-            LoadError::NotWasm { begin, .. } if begin.starts_with('<') => {
-                Some("this looks like a web page: the download did not give the file itself")
-            }
-            LoadError::NotWasm { begin, .. } if begin.starts_with('(') => {
-                Some("this looks like the text format: assemble it with `wasm-tools parse`")
-            }
-            LoadError::NotWasm { .. } | LoadError::Truncated { .. } | LoadError::Empty { .. } => {
-                Some("build or fetch the file again")
-            }
-            LoadError::Imports { .. } => Some(
-                "Rust for `wasm32-unknown-unknown` and C without the system library import nothing; for JavaScript and \
-                 Python give the componentizer `--stub-wasi`; types stand inside the exported interface, a `use` is \
-                 an import",
-            ),
-            LoadError::Version { .. } | LoadError::Model { .. } => {
-                Some("build the component against the `wit/` of this runner, or use the runner it was built for")
-            }
-            LoadError::Function { .. } | LoadError::Signature { .. } => {
-                Some("build the component against the `wit/` of this runner")
-            }
-            LoadError::Describe { failure, .. } => failure.help.as_deref(),
-            _ => None,
-        }
-    }
-}
+use super::words::{Bytes, Count, Time};
 
 /// A call that ended in an error of the engine.
 pub(super) enum CallError {
@@ -277,10 +92,14 @@ fn of_answer(function: &str, limits: &Limits, error: &wasmtime::Error) -> CallEr
     CallError::Malformed(words.to_owned())
 }
 
+/// An error before the function itself had a say.
 fn not_called(function: &str, cause: &str) -> Failure {
     let words = match cause {
         "realloc return: beyond end of memory" => "its allocator answered a place beyond the end of memory",
         "realloc return: result not aligned" => "its allocator answered a place that is not aligned",
+        other if other.starts_with("resource limit exceeded: ") => {
+            "it has more instances, memories or tables than any component may have"
+        }
         other => other,
     };
     Failure::new(format!("`{function}` could not be called: {words}"))
@@ -369,73 +188,9 @@ fn is_runtime(name: &str) -> bool {
         || name == "abort"
 }
 
-/// A time limit as people write it.
-pub(super) struct Time(pub(super) Duration);
-
-impl fmt::Display for Time {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.as_secs(), self.0.subsec_millis()) {
-            (seconds, 0) => write!(formatter, "{seconds} s"),
-            _ => write!(formatter, "{} ms", self.0.as_millis()),
-        }
-    }
-}
-
-/// A size limit in the largest unit that gives a whole number.
-pub(super) struct Bytes(pub(super) u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
-            let whole = self.0 >> shift;
-            if whole > 0 && whole << shift == self.0 {
-                return write!(formatter, "{whole} {unit}");
-            }
-        }
-        write!(formatter, "{} bytes", Count(self.0))
-    }
-}
-
-/// A number with a comma at each thousand.
-pub(super) struct Count(pub(super) u64);
-
-impl fmt::Display for Count {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < 1_000 {
-            return write!(formatter, "{}", self.0);
-        }
-        write!(formatter, "{},{:03}", Count(self.0 / 1_000), self.0 % 1_000)
-    }
-}
-
-/// Names in backticks, with commas.
-pub(super) struct List<'a>(pub(super) &'a [String]);
-
-impl fmt::Display for List<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, name) in self.0.iter().enumerate() {
-            if index > 0 {
-                formatter.write_str(", ")?;
-            }
-            write!(formatter, "`{name}`")?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn limits_read_as_people_write_them() {
-        assert_eq!(Time(Duration::from_secs(30)).to_string(), "30 s");
-        assert_eq!(Time(Duration::from_millis(1500)).to_string(), "1500 ms");
-        assert_eq!(Bytes(64 << 20).to_string(), "64 MiB");
-        assert_eq!(Bytes(1 << 30).to_string(), "1 GiB");
-        assert_eq!(Bytes(1_000_000).to_string(), "1,000,000 bytes");
-        assert_eq!(Count(1_001).to_string(), "1,001");
-    }
 
     #[test]
     fn names_lose_what_the_compiler_added() {

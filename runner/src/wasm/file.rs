@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use super::failure::LoadError;
+use super::load_error::LoadError;
 
 /// The largest component file that is read. A Python policy has 18 MB.
 pub const MAX_FILE_BYTES: u64 = 32 << 20;

@@ -12,11 +12,13 @@ use wasmtime::Store;
 use wasmtime::component::{ComponentNamedList, InstancePre, Lift, Lower, WasmList};
 
 use super::engine::Component;
-use super::failure::{Bytes, CallError, Count, LoadError, malformed, too_large};
+use super::failure::{CallError, malformed, too_large};
 use super::field::{DescriptionView, LayersView, Look, ProblemView};
 use super::file::Sha256Digest;
 use super::json;
 use super::limits::{Guard, Limits, Usage};
+use super::load_error::LoadError;
+use super::words::{Bytes, Count, Short};
 use super::world::{Interface, POLICY_INTERFACE};
 
 pub(super) use self::bindings::exports::runner::policy::review as wit;
@@ -296,6 +298,7 @@ fn description(raw: wit::Description, limits: &Limits) -> Result<Description, Fa
     let optional = [&url, &settings_schema].into_iter().flatten().map(String::len).sum::<usize>();
     check_text(FUNCTION, limits, name.len() + version.len() + summary.len() + optional)?;
     if !review::is_kebab_case(&name) {
+        let name = Short(&name);
         return Err(malformed(FUNCTION, format_args!("`name`: `{name}` is not lower-case words joined by `-`")));
     }
     if RESERVED_NAMES.contains(&name.as_str()) {
@@ -313,7 +316,7 @@ fn problem(function: &str, index: usize, raw: wit::Problem) -> Result<ReviewProb
     let fix = fix
         .map(|text| json::value(&text))
         .transpose()
-        .map_err(|reason| malformed(function, format_args!("problem {} (`{code}`), `fix`: {reason}", index + 1)))?;
+        .map_err(|reason| malformed(function, format_args!("problem {}, `fix`: {reason}", index + 1)))?;
     let severity = match severity {
         wit::Severity::Error => Severity::Error,
         wit::Severity::Warning => Severity::Warning,

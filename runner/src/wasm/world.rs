@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem, Type};
 
 use super::engine::Component;
-use super::failure::{List, LoadError};
+use super::load_error::LoadError;
+use super::words::List;
 
 /// The contract that a component implements, by the interface it exports.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Steps and handlers: their forms, kinds, names and commands.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use model::layer::{Origin, Position};
+use model::layer::{Layer, Origin, Position};
 use model::path;
 use model::problem::{CoreProblem, Severity, code};
-use model::workflow::{Command, STEP, STEP_TYPES, Step, StepKind, WorkflowType};
+use model::workflow::{CONFIG_KEYS, Command, STEP, STEP_TYPES, Step, StepKind, WorkflowType};
 use serde_json::Value;
 
 use super::{Loading, command, graph, variables};
@@ -173,6 +173,7 @@ impl Loading {
         self.order(&reading, &mut step, &mut places, before, handler);
         step.command = self.command(&reading, kind);
         self.config_of(&reading, &mut step);
+        self.misplaced(&reading, &mut step);
         for problem in self.problems.iter_mut().skip(first_problem) {
             problem.step.get_or_insert_with(|| step.name.clone());
         }
@@ -271,6 +272,26 @@ impl Loading {
             self.problems.push(one.problem);
         }
         command
+    }
+
+    /// Keys of the config that stand beside it have their problem; they count as set.
+    fn misplaced(&mut self, reading: &Reading<'_>, step: &mut Step) {
+        let keys = reading.entries.iter().map(|entry| entry.key.as_str());
+        let misplaced: Vec<String> = keys
+            .filter(|key| STEP.field(key).is_none() && CONFIG_KEYS.field(key).is_some())
+            .map(str::to_owned)
+            .collect();
+        if misplaced.is_empty() || step.kind != StepKind::Kubernetes {
+            return;
+        }
+        step.ranks.push(self.layers.len() as u32);
+        self.layers.push(Layer {
+            origin: Origin::Step,
+            value: Value::Object(serde_json::Map::new()),
+            positions: BTreeMap::new(),
+            left_out: misplaced,
+            variables: Vec::new(),
+        });
     }
 
     /// The layer that the step's own config makes.

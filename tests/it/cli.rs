@@ -1,0 +1,155 @@
+//! The command line as a user meets it: each case is a folder of `tests/cli/`.
+//!
+//! `command.txt` holds the arguments, a line each run; `stdout`, `stderr` and `exit` are what must come out. Other files of
+//! the folder are what the command reads.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use tests::{Runner, Workdir, folders, golden, root};
+
+fn run(folder: &Path) -> Result<()> {
+    let workdir = Workdir::new()?;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if path.is_file() && !matches!(name.as_str(), "command.txt" | "stdout" | "stderr" | "exit") {
+            workdir.write(&name, fs::read(&path)?)?;
+        }
+    }
+    let commands = fs::read_to_string(folder.join("command.txt")).context("command.txt")?;
+    let (mut stdout, mut stderr, mut exit) = (String::new(), String::new(), String::new());
+    for line in commands.lines() {
+        let dist = root().join("policies/dist");
+        let line = line.replace("{policies}", &dist.display().to_string());
+        let output = Runner::new(&workdir)?.args(line.split_whitespace()).run()?;
+        // Digests change with every build of a component, and where the repository lies is nobody's business.
+        let normal = |text: &str| normalise(&text.replace(&dist.display().to_string(), "{policies}"));
+        stdout.push_str(&normal(&output.stdout));
+        stderr.push_str(&normal(&output.stderr));
+        writeln!(exit, "{}", output.code.map_or_else(|| "signal".to_owned(), |code| code.to_string()))?;
+    }
+    golden(&folder.join("stdout"), &stdout)?;
+    golden(&folder.join("stderr"), &stderr)?;
+    golden(&folder.join("exit"), &exit)
+}
+
+fn normalise(text: &str) -> String {
+    let mut normal = String::new();
+    for line in text.split_inclusive('\n') {
+        let mut rest = line;
+        for marker in ["sha256:", "\"sha256\": \""] {
+            if let Some((before, after)) = rest.split_once(marker) {
+                normal.push_str(before);
+                normal.push_str(marker);
+                normal.push_str("DIGEST");
+                rest = after.trim_start_matches(|character: char| character.is_ascii_hexdigit());
+            }
+        }
+        normal.push_str(rest);
+    }
+    normal
+}
+
+#[test]
+fn every_command_does_what_its_golden_files_say() {
+    let cases = folders(&root().join("tests/cli")).unwrap();
+    assert!(!cases.is_empty());
+    let failures: Vec<String> =
+        cases.iter().filter_map(|folder| Some(format!("{}: {:#}", folder.display(), run(folder).err()?))).collect();
+    assert!(failures.is_empty(), "{} of {} cases failed\n\n{}", failures.len(), cases.len(), failures.join("\n\n"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_with_its_place() {
+    let workdir = Workdir::new().unwrap();
+    let bomb = {
+        // Nine levels of nine aliases each: 387 million values.
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..9 {
+            let below = vec![format!("*a{}", level - 1); 9].join(", ");
+            writeln!(text, "a{level}: &a{level} [{below}]").unwrap();
+        }
+        text
+    };
+    let deep = format!("steps: {}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for (name, contents, expected) in [
+        ("empty.yaml", Vec::new(), "the file is empty: `steps` is missing"),
+        ("prose.yaml", b"just words\n".to_vec(), "the file must be a mapping with the key `steps`"),
+        ("page.yaml", b"<html>\n\t<b>: [\n".to_vec(), "this is no YAML"),
+        ("latin1.yaml", b"# caf\xe9\nsteps: []\n".to_vec(), "the file is no UTF-8 text: byte 0xe9 here"),
+        ("nul.yaml", b"steps: [a\0b]\n".to_vec(), "it holds a NUL byte"),
+        ("large.yaml", vec![b'#'; 16 * 1024 * 1024 + 1], "more than the limit of 16 MiB"),
+        ("bomb.yaml", bomb.into_bytes(), "more than 2000000 values after aliases are followed"),
+        ("deep.yaml", deep.into_bytes(), "nested deeper than 64 levels"),
+    ] {
+        workdir.write(name, contents).unwrap();
+        let output = Runner::new(&workdir).unwrap().args(["check", name]).run().unwrap();
+        assert_eq!(output.code, Some(2), "{name}: {output:?}");
+        assert!(output.stdout.contains(expected), "{name}: {output:?}");
+        assert!(output.stdout.contains(&format!("--> {name}:")), "{name}: {output:?}");
+    }
+    for name in ["missing.yaml", "."] {
+        let output = Runner::new(&workdir).unwrap().args(["check", name, "--format", "json"]).run().unwrap();
+        assert_eq!(output.code, Some(2), "{name}: {output:?}");
+        let printed: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        assert_eq!(printed["problems"][0]["file"], name, "{output:?}");
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_used_is_refused_before_anything_is_looked_at() {
+    let workdir = Workdir::new().unwrap();
+    workdir.write("dag.yaml", "steps: [echo hello]\n").unwrap();
+    workdir.write("empty.wasm", "").unwrap();
+    workdir.write("page.wasm", "<!doctype html><title>not found</title>").unwrap();
+    let module = wat::parse_str("(module)").unwrap();
+    workdir.write("module.wasm", module).unwrap();
+    for (file, expected) in [
+        ("missing.wasm", "does not exist"),
+        ("empty.wasm", "is empty"),
+        ("page.wasm", "is not a WebAssembly component"),
+        ("module.wasm", "core WebAssembly module"),
+        (".", "is a folder"),
+    ] {
+        let output = Runner::new(&workdir).unwrap().args(["check", "dag.yaml", "--policy", file]).run().unwrap();
+        assert_eq!(output.code, Some(2), "{file}: {output:?}");
+        assert!(output.stderr.contains(expected), "{file}: {output:?}");
+        assert_eq!(output.stdout, "", "{file}");
+    }
+}
+
+#[test]
+fn colours_come_only_when_they_are_wanted() {
+    let workdir = Workdir::new().unwrap();
+    workdir.write("dag.yaml", "steps: 5\n").unwrap();
+    let run = |arguments: &[&str]| Runner::new(&workdir).unwrap().args(arguments).run().unwrap().stdout;
+    assert!(!run(&["check", "dag.yaml"]).contains('\u{1b}'));
+    assert!(run(&["check", "dag.yaml", "--color", "always"]).contains('\u{1b}'));
+    assert!(!run(&["check", "dag.yaml", "--color", "never"]).contains('\u{1b}'));
+}
+
+#[test]
+fn control_characters_of_the_file_never_reach_the_terminal() {
+    let workdir = Workdir::new().unwrap();
+    workdir.write("dag.yaml", "steps:\n  - {id: a, type: \"x\\e[31m\", \"k\\u202ey\": 1}\n").unwrap();
+    let output = Runner::new(&workdir).unwrap().args(["check", "dag.yaml"]).run().unwrap();
+    assert_eq!(output.code, Some(2));
+    for text in [&output.stdout, &output.stderr] {
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{output:?}");
+    }
+}
+
+#[test]
+fn completions_know_every_command() {
+    let workdir = Workdir::new().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = Runner::new(&workdir).unwrap().args(["completions", shell]).run().unwrap();
+        assert_eq!(output.code, Some(0));
+        for command in ["check", "render", "explain", "schema", "completions"] {
+            assert!(output.stdout.contains(command), "{shell} does not know {command}");
+        }
+    }
+}
