@@ -1,6 +1,6 @@
 //! Asking the rules about configs: merge, shape, merge all, check, review. Nothing becomes a Job without it.
 //!
-//! Both phases go through [`evaluate`]: `check` for all steps of a file as written, [`admit`] for one step with its final
+//! Both phases go through `evaluate`: `check` for all steps of a file as written, [`admit`] for one step with its final
 //! values. An [`Admitted`] is the proof that every policy in mode enforce was asked about exactly these values and none
 //! denied. It can only be made here.
 

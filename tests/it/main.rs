@@ -1,4 +1,11 @@
 //! End to end: everything a user can see, and the rules of the house.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod admission;
 mod cli;

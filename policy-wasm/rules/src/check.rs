@@ -71,8 +71,8 @@ impl Checking<'_> {
     /// with a variable is judged once the variable is put in.
     fn is_judged(&self, path: &str) -> bool {
         let within = |open: &String| path::is_within(path, open);
-        !self.merged.left_out.iter().any(within)
-            && !(self.phase == Phase::Load && self.merged.variables.iter().any(within))
+        let open = self.phase == Phase::Load && self.merged.variables.iter().any(within);
+        !open && !self.merged.left_out.iter().any(within)
     }
 
     /// Whether anything at or below `path` was left out: what refers to it cannot be judged.

@@ -1,4 +1,5 @@
-//! The rules of the workflow file as pure functions: [`load`] reads, [`merge`] folds layers, [`check`] judges the result.
+//! The rules of the workflow file as pure functions: [`load()`] reads, [`merge()`] folds layers, [`check()`] judges the
+//! result.
 //!
 //! A function answers a value **and** a list of problems; nothing stops at the first. The core policy component is a
 //! thin adapter over this crate, and the component is the only rules engine of the product: the native build serves

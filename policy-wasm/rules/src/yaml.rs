@@ -466,7 +466,7 @@ impl Builder<'_> {
     }
 
     /// Puts a finished node where it belongs: into the innermost open collection, or as the document.
-    fn add(&mut self, open: &mut Vec<Open>, node: Node, document: &mut Option<Node>) -> Result<(), Failed> {
+    fn add(&mut self, open: &mut [Open], node: Node, document: &mut Option<Node>) -> Result<(), Failed> {
         let Some((parent, outer)) = open.split_last_mut() else {
             *document = Some(node);
             return Ok(());

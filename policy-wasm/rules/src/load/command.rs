@@ -25,11 +25,13 @@ pub(super) fn argv(node: &Node, problems: &mut Vec<CommandProblem>) -> Option<Co
     read(node, problems, |text| {
         let line = text.trim();
         if line.contains('\n') {
-            return Err(CoreProblem::error(
-                code::COMMAND,
-                "the command has several lines: that needs a shell, and no shell reads it",
-            )
-            .help(format!("write `command: [sh, -c, {}]`", cut_to(&double_quoted(line), LONGEST_HELP))));
+            return Err(Box::new(
+                CoreProblem::error(
+                    code::COMMAND,
+                    "the command has several lines: that needs a shell, and no shell reads it",
+                )
+                .help(format!("write `command: [sh, -c, {}]`", cut_to(&double_quoted(line), LONGEST_HELP))),
+            ));
         }
         words(line).map(Command::Argv)
     })
@@ -38,14 +40,9 @@ pub(super) fn argv(node: &Node, problems: &mut Vec<CommandProblem>) -> Option<Co
 /// The command of a command step: text goes to its shell, a list is run as it is.
 pub(super) fn shell(node: &Node, problems: &mut Vec<CommandProblem>) -> Option<Command> {
     let before = problems.len();
-    let command =
-        read(
-            node,
-            problems,
-            |text| {
-                if text.trim().is_empty() { Err(blank()) } else { Ok(Command::Shell(text.to_owned())) }
-            },
-        );
+    let command = read(node, problems, |text| {
+        if text.trim().is_empty() { Err(Box::new(blank())) } else { Ok(Command::Shell(text.to_owned())) }
+    });
     // A shell does read it.
     let mut kept = problems.split_off(before);
     kept.retain(|found| found.problem.code != code::NO_SHELL || !matches!(command, Some(Command::Shell(_))));
@@ -57,7 +54,7 @@ pub(super) fn shell(node: &Node, problems: &mut Vec<CommandProblem>) -> Option<C
 fn read(
     node: &Node,
     problems: &mut Vec<CommandProblem>,
-    as_text: impl Fn(&str) -> Result<Command, CoreProblem>,
+    as_text: impl Fn(&str) -> Result<Command, Box<CoreProblem>>,
 ) -> Option<Command> {
     let from_text = |text: &str, problems: &mut Vec<CommandProblem>| match as_text(text) {
         Ok(command) => {
@@ -65,7 +62,7 @@ fn read(
             Some(command)
         }
         Err(problem) => {
-            problems.push(problem.into());
+            problems.push(CommandProblem::from(*problem));
             None
         }
     };
@@ -142,9 +139,9 @@ fn double_quoted(text: &str) -> String {
 }
 
 /// Splits text into words.
-fn words(text: &str) -> Result<Vec<String>, CoreProblem> {
+fn words(text: &str) -> Result<Vec<String>, Box<CoreProblem>> {
     if text.is_empty() {
-        return Err(blank());
+        return Err(Box::new(blank()));
     }
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -158,7 +155,7 @@ fn words(text: &str) -> Result<Vec<String>, CoreProblem> {
                     match chars.next() {
                         Some('\'') => break,
                         Some(literal) => word.push(literal),
-                        None => return Err(unbalanced('\'')),
+                        None => return Err(Box::new(unbalanced('\''))),
                     }
                 }
             }
@@ -171,10 +168,10 @@ fn words(text: &str) -> Result<Vec<String>, CoreProblem> {
                             Some(escaped @ ('"' | '\\' | '`')) => word.push(escaped),
                             // `\$` stays: it becomes `$` when variables are put in.
                             Some(kept) => word.extend(['\\', kept]),
-                            None => return Err(unbalanced('"')),
+                            None => return Err(Box::new(unbalanced('"'))),
                         },
                         Some(literal) => word.push(literal),
-                        None => return Err(unbalanced('"')),
+                        None => return Err(Box::new(unbalanced('"'))),
                     }
                 }
             }
@@ -182,8 +179,10 @@ fn words(text: &str) -> Result<Vec<String>, CoreProblem> {
                 Some('$') => word.get_or_insert_default().push_str("\\$"),
                 Some(literal) => word.get_or_insert_default().push(literal),
                 None => {
-                    return Err(CoreProblem::error(code::COMMAND, "the command ends with a backslash")
-                        .help("remove it, or write it twice"));
+                    return Err(Box::new(
+                        CoreProblem::error(code::COMMAND, "the command ends with a backslash")
+                            .help("remove it, or write it twice"),
+                    ));
                 }
             },
             _ => word.get_or_insert_default().push(character),
@@ -191,8 +190,10 @@ fn words(text: &str) -> Result<Vec<String>, CoreProblem> {
     }
     words.extend(word);
     if words.first().is_none_or(String::is_empty) {
-        return Err(CoreProblem::error(code::COMMAND, "the command begins with an empty word: there is no program")
-            .help("begin with the program"));
+        return Err(Box::new(
+            CoreProblem::error(code::COMMAND, "the command begins with an empty word: there is no program")
+                .help("begin with the program"),
+        ));
     }
     Ok(words)
 }
