@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use model::config::EffectiveConfig;
+use model::document::{Document as _, Reading};
 use model::layer::{Layer, MergeStep, Merged, Origin};
 use model::problem::CoreProblem;
 use model::report::{Answers, PolicyAnswers, Report, SourceText, StepAnswer, StepPlace, Verdict, report};
@@ -261,12 +262,11 @@ fn review_all(
 
 /// A config in which this program knows every key.
 fn understood(merged: &Merged) -> Result<EffectiveConfig, String> {
-    let mut unknown = Vec::new();
-    let config: EffectiveConfig = serde_ignored::deserialize(&merged.config, |path| unknown.push(format!("`{path}`")))
-        .map_err(|error| error.to_string())?;
-    match unknown.as_slice() {
+    let mut reading = Reading::default();
+    let config = EffectiveConfig::read(merged.config.clone(), &mut reading)?;
+    match reading.unknown() {
         [] => Ok(config),
-        keys => Err(format!("unknown keys {}", keys.join(", "))),
+        keys => Err(format!("unknown keys `{}`", keys.join("`, `"))),
     }
 }
 

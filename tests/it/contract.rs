@@ -7,7 +7,7 @@ use model::layer::MergeStep;
 use runner::policy_set::PolicySet;
 use runner::wasm::{Role, Source};
 use serde_json::{Value, json};
-use tests::{folders, root};
+use tests::{folders, golden, root};
 
 fn schema(name: &str) -> Validator {
     let path = root().join("wit/schemas").join(name);
@@ -66,6 +66,15 @@ fn what_the_core_policy_answers_fits_its_schemas() {
         fits(&of_config, &one.config, "config");
     }
     assert!(merged.iter().any(|one| one.origins.values().any(|origin| !origin.history.is_empty())));
+    let problems = set.core().check(model::review::Phase::Load, &merged).unwrap();
+    // The very texts that cross, so that a change of a shape is seen.
+    let answers = json!({
+        "load": {"workflow": workflow, "layers": loaded.layers, "problems": loaded.problems},
+        "merge": merged,
+        "check": problems,
+    });
+    let text = serde_json::to_string_pretty(&answers).unwrap() + "\n";
+    golden(&root().join("tests/contract/answers.json"), &text).unwrap();
 }
 
 #[test]

@@ -91,8 +91,10 @@ pub fn cases<P: Policy>(folder: impl AsRef<Path>) {
 
 fn case<P: Policy>(path: &Path) -> Result<(), String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    // By way of JSON: that is the form in which the documents cross.
+    let document: Value = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
     let Case { phase, workflow, step, config, settings, open, expect } =
-        serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
+        serde_json::from_value(document).map_err(|error| error.to_string())?;
     let config = serde_json::from_value(config).map_err(|error| format!("`config`: {error}"))?;
     let found = P::review(&Request { phase, workflow, step, config, settings, open });
     let prefix = format!("{}/", P::NAME);

@@ -1,7 +1,7 @@
 //! What a key of the workflow file may hold: the one description that type check, normal form, suggestions, JSON
 //! Schema and documentation read.
 //!
-//! A [`Mapping`] is made by the macro [`mapping!`] together with the Rust struct it describes, so the two cannot
+//! A [`Mapping`] is made by the macro `mapping!` together with the Rust struct it describes, so the two cannot
 //! differ. Nothing here looks at a value; that is the work of the rules.
 
 use crate::syntax::Syntax;
@@ -383,14 +383,31 @@ macro_rules! mapping {
         }
     ) => {
         $(#[doc = $doc])*
-        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
         pub struct $name {
             $(
                 $(#[doc = $field_doc])*
-                #[serde(default, skip_serializing_if = "crate::field::is_default")]
+                #[serde(skip_serializing_if = "crate::field::is_default")]
                 $(#[serde(rename = $key)])?
                 pub $field: $type,
             )*
+        }
+
+        impl $crate::document::Document for $name {
+            fn read(value: serde_json::Value, reading: &mut $crate::document::Reading) -> Result<Self, String> {
+                let mut object = reading.object(value)?;
+                let read = Self { $( $field: reading.field(&mut object, mapping!(@key $field $($key)?))?, )* };
+                reading.rest(&object);
+                Ok(read)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let value = serde_json::Value::deserialize(deserializer)?;
+                $crate::document::Document::read(value, &mut $crate::document::Reading::default())
+                    .map_err(serde::de::Error::custom)
+            }
         }
 
         impl $name {
@@ -510,9 +527,9 @@ macro_rules! words {
             }
         }
 
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer).map(Self::from)
+        impl $crate::document::Document for $name {
+            fn read(value: serde_json::Value, reading: &mut $crate::document::Reading) -> Result<Self, String> {
+                String::read(value, reading).map(Self::from)
             }
         }
     };
@@ -520,10 +537,10 @@ macro_rules! words {
 
 pub(crate) use {keys, mapping, words};
 
-/// A field with neither flag; only for [`mapping!`].
+/// A field with neither flag; only for `mapping!`.
 pub(crate) const UNFLAGGED: Field = Field { key: "", doc: "", kind: Kind::Any, required: false, keep_empty: false };
 
-/// Whether a value is the neutral one; for `skip_serializing_if` in [`mapping!`].
+/// Whether a value is the neutral one; for `skip_serializing_if` in `mapping!`.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

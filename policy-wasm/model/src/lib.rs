@@ -7,6 +7,7 @@
 //! Modules in reading order.
 
 pub mod config;
+pub mod document;
 pub mod field;
 pub mod layer;
 pub mod names;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::document::{Document, Reading};
 use crate::syntax::shown;
 
 /// A quantity as written in the file; it may still be wrong, [`Quantity::parse`] says so.
@@ -33,6 +34,12 @@ impl Quantity {
     /// The text is no quantity, is negative, or is more than [`MAX`].
     pub fn parse(&self) -> Result<Amount, QuantityError> {
         parse(&self.0)
+    }
+}
+
+impl Document for Quantity {
+    fn read(value: serde_json::Value, reading: &mut Reading) -> Result<Quantity, String> {
+        String::read(value, reading).map(Quantity)
     }
 }
 
