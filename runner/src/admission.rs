@@ -28,6 +28,14 @@ pub enum AdmissionError {
     /// The core policy gave no valid answer.
     #[error(transparent)]
     Core(#[from] CoreError),
+    /// Two steps have the same name, so nobody could say which of them was reviewed.
+    #[error("core policy `{core}` lets two steps be called `{step}`")]
+    SameName {
+        /// The component.
+        core: String,
+        /// Their name.
+        step: String,
+    },
     /// The core policy made a config that this program does not understand: leaving out what it does not know would run
     /// something else than what was reviewed.
     #[error("core policy `{core}` makes a config that this version does not understand: {reason}, in step `{step}`")]

@@ -1,6 +1,9 @@
 //! Reading a workflow file under the rules in force: what is wrong with it, and what it would run.
 
+use std::collections::HashSet;
+
 use model::layer::{Layer, Merged};
+use model::problem::Severity;
 use model::report::{Report, Verdict, report};
 use model::review::Phase;
 use model::workflow::{Step, Workflow};
@@ -78,6 +81,9 @@ pub fn plan(sources: &Sources, set: &PolicySet) -> Result<Planned, AdmissionErro
     let mut problems = sources.problems().to_vec();
     problems.append(&mut loaded.problems);
     let workflow = loaded.workflow.unwrap_or_default();
+    if problems.iter().all(|problem| problem.severity != Severity::Error) {
+        names_are_unique(&workflow, set)?;
+    }
     let steps: Vec<&Step> = workflow.all_steps().collect();
     let evaluation = if steps.is_empty() {
         Evaluation { merged: Vec::new(), problems: Vec::new(), policies: Vec::new() }
@@ -93,4 +99,16 @@ pub fn plan(sources: &Sources, set: &PolicySet) -> Result<Planned, AdmissionErro
         merged: merged.clone(),
     });
     Ok(Planned { report, steps, merged, effective })
+}
+
+/// Everything from here on knows a step by its name. The rules see to it that names are unique; a core policy that was
+/// replaced may not, and then one step would be reviewed in another's place.
+fn names_are_unique(workflow: &Workflow, set: &PolicySet) -> Result<(), AdmissionError> {
+    let mut names = HashSet::new();
+    match workflow.all_steps().find(|step| !names.insert(step.name.as_str())) {
+        None => Ok(()),
+        Some(step) => {
+            Err(AdmissionError::SameName { core: set.core().component().file().to_owned(), step: step.name.clone() })
+        }
+    }
 }

@@ -99,6 +99,52 @@ fn a_file_that_cannot_be_read_is_said_with_its_place() {
     }
 }
 
+/// Files that once took minutes, gigabytes, or both: each is answered within the limits of the core policy.
+#[test]
+fn large_files_are_read_within_the_limits() {
+    let repeat = |count: usize, make: &dyn Fn(usize) -> String| (0..count).map(make).collect::<String>();
+    let names = repeat(10_000, &|n| format!("- {{name: cmd_{}, command: a}}\n", 10_001 + n));
+    let unnamed = "- a\n".repeat(10_000);
+    let labels = repeat(20_000, &|n| format!("  l{n}: x\n"));
+    let strangers = repeat(5_000, &|n| format!("- {{id: s{n}, command: a, depends: nobody{n}}}\n"));
+    let params = repeat(20_000, &|n| format!("  p{n}: x\n"));
+    let keys = repeat(20_000, &|n| format!("key{n}: x\n"));
+    let env = repeat(10_000, &|n| format!("      - {{name: E{n}, value: \"${{B}}\"}}\n"));
+    let circle = repeat(5_000, &|n| format!("- {{id: s{n}, command: a, depends: s{}}}\n", (n + 1) % 5_000));
+    let twice = repeat(20_000, &|_| "a: 1, ".to_owned());
+    let numbers = "1,".repeat(400_000);
+    let group = format!("- [{}]\n", "a, ".repeat(6_000));
+    let chain = format!("type: chain\nsteps:\n{group}{group}");
+    let anchors = repeat(30, &|n| format!("&a{n} ["));
+    for (name, text, code) in [
+        ("names", format!("steps:\n{names}{unnamed}"), 0),
+        ("labels", format!("labels:\n{labels}steps: [a]\n"), 0),
+        (
+            "kubelet-variables",
+            format!(
+                "steps:\n- {{id: a, type: k8s, config: {{image: x}}, command: \"echo {}\"}}\n",
+                "$(A)".repeat(100_000)
+            ),
+            0,
+        ),
+        ("braces", format!("steps:\n- {{id: a, type: k8s, config: {{image: \"{}}}\"}}}}\n", "${A:".repeat(50_000)), 0),
+        ("strangers", format!("steps:\n{strangers}"), 2),
+        ("params", format!("params:\n{params}steps: [a]\n"), 0),
+        ("keys", format!("{keys}steps: [a]\n"), 2),
+        ("env", format!("steps:\n- id: a\n  type: k8s\n  config:\n    image: x\n    env:\n{env}"), 0),
+        ("circle", format!("steps:\n{circle}"), 2),
+        ("twice", format!("? \"{}\"\n: {{{twice}}}\nsteps: [a]\n", "k".repeat(200_000)), 2),
+        ("anchors", format!("x: {anchors}{numbers}{}\nsteps: [a]\n", "]".repeat(30)), 2),
+        ("chain", chain, 2),
+    ] {
+        let workdir = Workdir::new().unwrap();
+        workdir.write("dag.yaml", text).unwrap();
+        let output = Runner::new(&workdir).unwrap().args(["check", "dag.yaml", "--format", "json"]).run().unwrap();
+        assert_eq!(output.code, Some(code), "{name}: {}", output.stderr);
+        assert_eq!(output.stderr, "", "{name}: problems are told as problems");
+    }
+}
+
 #[test]
 fn a_policy_that_cannot_be_used_is_refused_before_anything_is_looked_at() {
     let workdir = Workdir::new().unwrap();

@@ -156,13 +156,18 @@ struct Placed {
 
 /// Turns raw answers into the final list.
 pub fn report(answers: &Answers) -> Report {
-    let mut placed: Vec<Placed> = answers.core.iter().map(|problem| place_core(answers, problem)).collect();
+    let mut steps = Steps::new();
+    for (rank, step) in answers.steps.iter().enumerate() {
+        // Two steps of one name are a problem of their own; what is said about that name is shown at the first.
+        steps.entry(&step.step).or_insert((rank, step));
+    }
+    let mut placed: Vec<Placed> = answers.core.iter().map(|problem| place_core(answers, &steps, problem)).collect();
     let invalid = placed.iter().any(|placed| placed.problem.severity == Severity::Error);
     let mut waivers = Waivers::new(answers);
     for policy in &answers.policies {
         for answer in &policy.steps {
             for problem in &answer.problems {
-                placed.extend(place_review(answers, policy, answer, problem, &mut waivers));
+                placed.extend(place_review(answers, &steps, policy, answer, problem, &mut waivers));
             }
         }
     }
@@ -238,8 +243,8 @@ fn merge_repetitions(mut placed: Vec<Placed>) -> Vec<Placed> {
         .collect()
 }
 
-fn place_core(answers: &Answers, raw: &CoreProblem) -> Placed {
-    let (rank, step) = find_step(answers, raw.step.as_deref());
+fn place_core(answers: &Answers, steps: &Steps<'_>, raw: &CoreProblem) -> Placed {
+    let (rank, step) = find_step(steps, raw.step.as_deref());
     // Inside a config: the place is that of the layer that holds the value. Everything else was found while reading.
     let (path, position) = match (&raw.layer, step) {
         (Some(layer), Some(step)) => {
@@ -288,12 +293,13 @@ fn place_core(answers: &Answers, raw: &CoreProblem) -> Placed {
 
 fn place_review(
     answers: &Answers,
+    steps: &Steps<'_>,
     policy: &PolicyAnswers,
     answer: &StepAnswer,
     raw: &ReviewProblem,
     waivers: &mut Waivers<'_>,
 ) -> Option<Placed> {
-    let (rank, step) = find_step(answers, Some(&answer.step));
+    let (rank, step) = find_step(steps, Some(&answer.step));
     let open = step.is_some_and(|step| step.open.iter().any(|open| path::is_within(&raw.path, open)));
     if answers.phase == Phase::Load && open && !raw.path.is_empty() {
         // The value is not final: the policy is asked again about the one that is.
@@ -358,9 +364,12 @@ fn place_path(step: &StepPlace, layer: &Origin, inner: &str) -> String {
     }
 }
 
-fn find_step<'a>(answers: &'a Answers, name: Option<&str>) -> (usize, Option<&'a StepPlace>) {
-    let found = name.and_then(|name| answers.steps.iter().enumerate().find(|(_, step)| step.step == name));
-    found.map_or((usize::MAX, None), |(rank, step)| (rank, Some(step)))
+/// The steps by name, with their place in file order.
+type Steps<'a> = BTreeMap<&'a str, (usize, &'a StepPlace)>;
+
+fn find_step<'a>(steps: &Steps<'a>, name: Option<&str>) -> (usize, Option<&'a StepPlace>) {
+    let found = name.and_then(|name| steps.get(name));
+    found.map_or((usize::MAX, None), |(rank, step)| (*rank, Some(*step)))
 }
 
 fn source(answers: &Answers, position: Position) -> Option<&SourceText> {

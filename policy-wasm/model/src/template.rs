@@ -4,6 +4,9 @@
 //! `${NAME:start}`, `${NAME:start:length}`. `\$` is a plain `$`. Everything else, `$(…)` and backticks too, is text:
 //! nothing is ever executed.
 
+/// Largest number of bytes between `${` and `}`.
+const LONGEST: usize = 8 * 1024;
+
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part<'a> {
@@ -86,7 +89,9 @@ fn variable(text: &str) -> Option<Variable<'_>> {
         let name = leading_name(after)?;
         return Some(Variable { written: text.get(..name.len() + 1)?, name, path: None, operation: None });
     };
-    let end = inside.find('}')?;
+    // Looked for only where it can be a variable, and not further than any text would be: `${` may come a million times.
+    leading_name(inside)?;
+    let end = inside.bytes().take(LONGEST).position(|byte| byte == b'}')?;
     let written = text.get(..end + 3)?;
     let inside = inside.get(..end)?;
     let name = leading_name(inside)?;

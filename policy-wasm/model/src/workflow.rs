@@ -180,14 +180,19 @@ const SECONDS: Kind = integer(0, i32::MAX as i64);
 const ANY_MAP: Kind = map(&Kind::Any);
 /// One text or a list of texts.
 const TEXTS: Kind = Kind::OneOf(&[text(), list(&text())]);
-/// Text, number or boolean, as written.
-const SCALAR: Kind = Kind::OneOf(&[text(), integer(i64::MIN, i64::MAX), Kind::Boolean, Kind::Any]);
 /// Variables: a mapping, a list of mappings, or a list of `NAME=value`.
 const ENV: Kind = Kind::OneOf(&[ANY_MAP, list(&Kind::OneOf(&[text(), ANY_MAP]))]);
 const PARAMS: Kind = Kind::OneOf(&[text(), ANY_MAP, list(&Kind::OneOf(&[text(), ANY_MAP]))]);
-const PRECONDITIONS: Kind = Kind::OneOf(&[text(), ANY_MAP, list(&Kind::OneOf(&[text(), ANY_MAP]))]);
-const CONTINUE_ON: Kind = Kind::OneOf(&[literal(), ANY_MAP]);
-const POLICY: Kind = ANY_MAP;
+const ONE_CONDITION: Kind = Kind::OneOf(&[text(), Kind::Mapping(&CONDITION)]);
+const PRECONDITIONS: Kind = Kind::OneOf(&[text(), Kind::Mapping(&CONDITION), list(&ONE_CONDITION)]);
+const CONTINUE_ON: Kind = Kind::OneOf(&[literal(), Kind::Mapping(&CONTINUE_ON_BLOCK)]);
+const RETRY: Kind = Kind::Mapping(&RETRY_POLICY);
+const REPEAT: Kind = Kind::Mapping(&REPEAT_POLICY);
+/// A number, or text with one variable.
+const NUMBER: Kind = Kind::OneOf(&[COUNT, text()]);
+/// `true`, or how much longer each wait is than the one before.
+const BACKOFF: Kind = Kind::OneOf(&[Kind::Boolean, COUNT, Kind::Any]);
+const CODES: Kind = Kind::OneOf(&[integer(0, 255), list(&integer(0, 255))]);
 
 keys! {
     /// The workflow file.
@@ -213,9 +218,9 @@ keys! {
         /// Files with variables.
         "dotenv": TEXTS;
         /// Secrets, fetched before the first step.
-        "secrets": list(&ANY_MAP);
+        "secrets": list(&Kind::Mapping(&SECRET));
         /// Constants, reached as `${consts.NAME}`.
-        "consts": map(&SCALAR);
+        "consts": map(&Kind::Any);
         /// Used where a step has no such key.
         "defaults": DEFAULTS;
         /// Conditions for the whole run.
@@ -257,14 +262,116 @@ keys! {
 }
 
 keys! {
+    /// Outcomes of a step that do not stop those that depend on it.
+    pub const CONTINUE_ON_BLOCK: "ContinueOn" {
+        /// After a failure.
+        "failed": Kind::Boolean;
+        /// The same as `failed`.
+        "failure": Kind::Boolean;
+        /// After it was skipped.
+        "skipped": Kind::Boolean;
+        /// After a failure with one of these codes.
+        "exit_code": CODES;
+        /// After a failure when a line of the log holds one of these texts.
+        "output": TEXTS;
+        /// An excused step counts as succeeded.
+        "mark_success": Kind::Boolean;
+    }
+    ignored []
+    unsupported []
+}
+
+keys! {
+    /// Further attempts after a failure.
+    pub const RETRY_POLICY: "RetryPolicy" {
+        /// How many.
+        "limit": NUMBER, required;
+        /// Seconds before each.
+        "interval_sec": NUMBER, required;
+        /// Only after these codes.
+        "exit_code": CODES;
+        /// Each wait is longer by this factor; `true` is 2.
+        "backoff": BACKOFF;
+        /// The longest wait.
+        "max_interval_sec": NUMBER;
+    }
+    ignored []
+    unsupported []
+}
+
+keys! {
+    /// Further executions after an end.
+    pub const REPEAT_POLICY: "RepeatPolicy" {
+        /// `while` or `until`, or `true`: while it succeeds.
+        "repeat": Kind::OneOf(&[Kind::Boolean, fixed_text().words(Repeat::WORDS).in_layer()]);
+        /// A condition on the host.
+        "condition": text();
+        /// What the condition must give.
+        "expected": text();
+        /// Codes that decide.
+        "exit_code": CODES;
+        /// Seconds before each execution.
+        "interval_sec": NUMBER;
+        /// All executions, the first included; 0: no limit.
+        "limit": NUMBER;
+        /// Each wait is longer by this factor; `true` is 2.
+        "backoff": BACKOFF;
+        /// The longest wait.
+        "max_interval_sec": NUMBER;
+    }
+    ignored []
+    unsupported []
+}
+
+words! {
+    /// When a step runs again.
+    pub enum Repeat {
+        /// As long as the condition is met.
+        While = "while",
+        /// Until the condition is met.
+        Until = "until",
+    }
+}
+
+keys! {
+    /// A condition: a command, or a text and what it must be.
+    pub const CONDITION: "Condition" {
+        /// A shell command on the host, or with `expected` a text.
+        "condition": text(), required;
+        /// What the text must be: equal, or `re:` and a regular expression.
+        "expected": text();
+        /// The answer is turned around.
+        "negate": Kind::Boolean;
+    }
+    ignored []
+    unsupported ["eval"]
+}
+
+keys! {
+    /// A secret, fetched before the first step.
+    pub const SECRET: "Secret" {
+        /// Name of the variable.
+        "name": literal().not_blank(), required;
+        /// `env`, `file` or `kubernetes`.
+        "provider": literal().not_blank(), required;
+        /// What the provider looks up.
+        "key": text();
+        /// Further settings of the provider.
+        "options": ANY_MAP;
+    }
+    ignored []
+    unsupported ["ref"]
+}
+
+keys! {
     /// Defaults of steps.
     pub const DEFAULTS_BLOCK: "Defaults" {
         /// Used where a step has no such key.
         "continue_on": CONTINUE_ON;
         /// Used where a step has no such key.
-        "retry_policy": POLICY;
+        "retry_policy": RETRY;
         /// Used where a step has no such key.
-        "repeat_policy": POLICY;
+        "repeat_policy": REPEAT;
         /// Used where a step has no such key.
         "timeout_sec": SECONDS;
         /// Used where a step has no such key.
@@ -352,9 +459,9 @@ keys! {
         /// Outcomes that do not stop dependents.
         "continue_on": CONTINUE_ON;
         /// Further attempts after a failure.
-        "retry_policy": POLICY;
+        "retry_policy": RETRY;
         /// Further executions after an end.
-        "repeat_policy": POLICY;
+        "repeat_policy": REPEAT;
         /// Seconds for one attempt; 0 (default): none.
         "timeout_sec": SECONDS;
         /// First signal a command step gets.

@@ -12,6 +12,8 @@ mod scheduling;
 mod security;
 mod volumes;
 
+use std::collections::HashSet;
+
 use model::config::EffectiveConfig;
 use model::field::{Blank, Kind, List, Map, Mapping, Text};
 use model::layer::{Merged, Origin, Position};
@@ -21,7 +23,7 @@ use model::review::Phase;
 use serde_json::Value;
 
 use crate::typed::{Spot, Walk, blank_problem, last_key, word_fits, word_problem};
-use crate::yaml::{Node, cut};
+use crate::yaml::{Node, cut, push};
 
 /// Checks effective configs: every problem of every one of them. The `path` of a problem is inside the config.
 ///
@@ -32,7 +34,7 @@ pub fn check(phase: Phase, steps: &[Merged]) -> Result<Vec<CoreProblem>, String>
     for merged in steps {
         let config: EffectiveConfig = serde_json::from_value(merged.config.clone())
             .map_err(|error| format!("`steps`: the config of step `{}` is no config: {error}", merged.step))?;
-        let mut checking = Checking { phase, merged, problems: &mut problems };
+        let mut checking = Checking::new(phase, merged, &mut problems);
         checking.image(&config);
         for field in EffectiveConfig::MAPPING.fields {
             if let Some(value) = merged.config.get(field.key) {
@@ -61,23 +63,35 @@ pub(crate) fn in_layer(walk: &mut Walk<'_>, mapping: &Mapping, node: &Node, path
 
 /// One config while it is checked.
 struct Checking<'a> {
-    phase: Phase,
     merged: &'a Merged,
+    /// Paths that are not judged: left out, and at load those with a variable.
+    open: HashSet<&'a str>,
+    /// The places above what was left out.
+    lacking: HashSet<&'a str>,
     problems: &'a mut Vec<CoreProblem>,
 }
 
-impl Checking<'_> {
+impl<'a> Checking<'a> {
+    fn new(phase: Phase, merged: &'a Merged, problems: &'a mut Vec<CoreProblem>) -> Self {
+        let variables = merged.variables.iter().filter(|_| phase == Phase::Load);
+        let open = merged.left_out.iter().chain(variables).map(String::as_str).collect();
+        let above = |path: &'a String| std::iter::successors(path::parent(path), |path| path::parent(path));
+        let lacking = merged.left_out.iter().flat_map(above).collect();
+        Checking { merged, open, lacking, problems }
+    }
+
     /// Whether the value at `path` is final and right so far. A value that was left out has its problem already; one
     /// with a variable is judged once the variable is put in.
     fn is_judged(&self, path: &str) -> bool {
-        let within = |open: &String| path::is_within(path, open);
-        let open = self.phase == Phase::Load && self.merged.variables.iter().any(within);
-        !open && !self.merged.left_out.iter().any(within)
+        self.open.is_empty()
+            || !std::iter::successors(Some(path), |path| path::parent(path)).any(|path| self.open.contains(path))
     }
 
     /// Whether anything at or below `path` was left out: what refers to it cannot be judged.
     fn lacks_parts(&self, path: &str) -> bool {
-        self.merged.left_out.iter().any(|open| path::is_within(open, path) || path::is_within(path, open))
+        self.lacking.contains(path)
+            || std::iter::successors(Some(path), |path| path::parent(path))
+                .any(|path| self.merged.left_out.binary_search_by(|open| open.as_str().cmp(path)).is_ok())
     }
 
     fn position(&self, path: &str) -> Option<Position> {
@@ -98,7 +112,7 @@ impl Checking<'_> {
         problem.step = Some(self.merged.step.clone());
         problem.layer = Some(self.layer(path));
         problem.position = self.position(path);
-        self.problems.push(problem);
+        push(self.problems, problem);
     }
 
     fn doubtful(&mut self, message: String, help: &str, path: &str) {

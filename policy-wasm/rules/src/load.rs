@@ -7,14 +7,15 @@ mod graph;
 mod steps;
 mod variables;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use model::layer::{Layer, Origin, Position};
+use model::path;
 use model::problem::{CoreProblem, code};
 use model::workflow::{HANDLER_NAMES, WORKFLOW_FILE, Workflow, WorkflowType};
 use serde_json::Value;
 
-use crate::typed::{Spot, Walk, type_problem};
+use crate::typed::{Spot, Walk};
 use crate::yaml::{self, Content, Entry, Node, cut};
 
 /// One text to read.
@@ -59,6 +60,10 @@ struct Loading {
     places: Vec<graph::Places>,
     /// Names and ids that the files give; a name that is made up differs from all of them.
     taken: HashSet<String>,
+    /// For each kind of step the number at which the search for a free name goes on.
+    next_name: HashMap<String, usize>,
+    /// How many dependencies the groups of a chain have made.
+    chained: usize,
     problems: Vec<CoreProblem>,
 }
 
@@ -71,6 +76,8 @@ pub fn load(sources: &[Source<'_>], arguments: &[&str]) -> Loaded {
         let Some(document) = yaml::read(source.text, number, &mut loading.problems) else {
             if loading.problems.iter().all(|problem| problem.position.is_none_or(|at| at.source != number)) {
                 empty(&mut loading, source, number);
+            } else if source.role == Role::Base {
+                loading.layers.push(unreadable(Origin::Base));
             }
             continue;
         };
@@ -79,11 +86,16 @@ pub fn load(sources: &[Source<'_>], arguments: &[&str]) -> Loaded {
             continue;
         }
         let Content::Mapping(entries) = &document.content else {
-            let mut problem = type_problem(&model::field::Kind::Mapping(&WORKFLOW_FILE), &document, "the file");
-            problem.message = format!("the file must be a mapping with the key `steps`, found {}", document.found());
-            problem.help = Some("begin with `steps:`".to_owned());
-            problem.position = Some(document.span.position(number));
-            loading.problems.push(problem);
+            let (wanted, help) = match source.role {
+                Role::Base => ("a mapping", "begin with `kubernetes:`"),
+                Role::Workflow => ("a mapping with the key `steps`", "begin with `steps:`"),
+            };
+            let message = format!("the file must be {wanted}, found {}", document.found());
+            let position = Some(document.span.position(number));
+            loading.problems.push(CoreProblem::error(code::TYPE, message).at("", position).help(help));
+            if source.role == Role::Base {
+                loading.layers.push(unreadable(Origin::Base));
+            }
             continue;
         };
         match source.role {
@@ -170,8 +182,17 @@ impl Loading {
             return;
         }
         let mut walk = Walk::new(source, "", &mut self.problems);
-        let Some(field) = walk.known(&WORKFLOW_FILE, entry, key) else { return };
-        let Some(value) = walk.value(&field.kind, &entry.value, key, Spot::of(entry)) else { return };
+        let place = path::key("", key);
+        if key == "type" && matches!(entry.value.scalar(), Some("agent" | "build")) {
+            let problem = CoreProblem::error(
+                code::UNSUPPORTED,
+                format!("workflows of the type `{}` are not supported", entry.value.scalar().unwrap_or_default()),
+            )
+            .help("write `type: graph` or `type: chain`");
+            return walk.refuse(problem, &place, entry.value.span);
+        }
+        let Some(field) = walk.known(&WORKFLOW_FILE, entry, &place) else { return };
+        let Some(value) = walk.value(&field.kind, &entry.value, &place, Spot::of(entry)) else { return };
         match key {
             "type" => {
                 self.workflow.workflow_type = if value == "chain" { WorkflowType::Chain } else { WorkflowType::Graph };
@@ -207,15 +228,22 @@ impl Loading {
         };
         // Key by key the workflow's win: an entry of the same key is replaced.
         let key = |label: &str| label.split_once('=').map_or_else(|| label.to_owned(), |(key, _)| key.to_owned());
+        let known = &mut self.workflow.labels;
+        let mut places: HashMap<String, usize> =
+            known.iter().enumerate().map(|(index, label)| (key(label), index)).collect();
         for label in labels {
-            self.workflow.labels.retain(|known| key(known) != key(&label));
-            self.workflow.labels.push(label);
+            match places.get(&key(&label)).and_then(|index| known.get_mut(*index)) {
+                Some(known) => *known = label,
+                None => {
+                    places.insert(key(&label), known.len());
+                    known.push(label);
+                }
+            }
         }
     }
 
     fn consts(&mut self, node: &Node, source: u32) {
         for entry in node.entries() {
-            variables::check_name(entry, "consts", source, &mut self.problems);
             match entry.value.scalar() {
                 Some(text) => {
                     self.workflow.consts.insert(entry.key.clone(), text.to_owned());
@@ -229,7 +257,7 @@ impl Loading {
                             entry.value.found()
                         ),
                     )
-                    .at(model::path::key("consts", &entry.key), Some(entry.value.span.position(source))),
+                    .at(path::key("consts", &entry.key), Some(entry.value.span.position(source))),
                 ),
             }
         }
@@ -237,7 +265,8 @@ impl Loading {
 
     fn handlers(&mut self, node: &Node, source: u32) {
         for (key, name) in HANDLER_NAMES {
-            if let Some(entry) = node.entry(key) {
+            // Anything but a mapping has its problem from the table.
+            if let Some(entry) = node.entry(key).filter(|entry| matches!(entry.value.content, Content::Mapping(_))) {
                 self.handler(entry, name, source);
             }
         }
@@ -260,7 +289,7 @@ impl Loading {
             .at(path, Some(node.span.position(source)))
             .help("write indented `key: value` lines below it");
             self.problems.push(problem);
-            return None;
+            return Some(unreadable(origin));
         }
         let mut walk = Walk::new(source, path, &mut self.problems);
         let value = walk.value(&model::config::CONFIG, node, "", spot).unwrap_or(Value::Null);
@@ -300,6 +329,8 @@ impl Loading {
         self.workflow.name = self.name.take().map(|(name, _)| name).unwrap_or_default();
         self.workflow.params = std::mem::take(&mut self.parameters).resolve(arguments, &mut self.problems);
         self.assign_ranks();
+        let rank = |name: &str| HANDLER_NAMES.iter().position(|(_, handler)| *handler == name);
+        self.workflow.handlers.sort_by_key(|handler| rank(&handler.name));
         graph::connect(&mut self.workflow, &self.places, &mut self.problems);
         Loaded { workflow: readable.then_some(self.workflow), layers: self.layers, problems: self.problems }
     }
@@ -320,6 +351,17 @@ impl Loading {
                 step.ranks = shared.iter().copied().chain(own).collect();
             }
         }
+    }
+}
+
+/// The layer of a block that cannot be read: it may have given what others then seem to lack.
+fn unreadable(origin: Origin) -> Layer {
+    Layer {
+        origin,
+        value: Value::Object(serde_json::Map::new()),
+        positions: BTreeMap::new(),
+        left_out: vec!["image".to_owned()],
+        variables: Vec::new(),
     }
 }
 

@@ -91,14 +91,19 @@ enum Tree {
 
 fn merge_step(step: &str, layers: &[&Layer], mut problems: Vec<CoreProblem>) -> Merged {
     let mut root = Leaf { rank: 0, content: Tree::Mapping(BTreeMap::new()), history: Vec::new() };
-    let mut left_out: Vec<String> = Vec::new();
+    let mut left_out: Vec<(usize, &str)> = Vec::new();
+    let mut cleared: Vec<Overridden> = Vec::new();
     let mut variables: Vec<(usize, &str)> = Vec::new();
     for (rank, layer) in layers.iter().enumerate() {
         let Value::Object(object) = &layer.value else { continue };
         if object.is_empty() && layer.left_out.is_empty() {
             // `{}` of a step or a policy says nothing; of a file's `kubernetes` it clears everything.
             if matches!(layer.origin, Origin::Base | Origin::Dag) {
-                root.content = Tree::Mapping(BTreeMap::new());
+                let below = std::mem::replace(&mut root.content, Tree::Mapping(BTreeMap::new()));
+                if matches!(&below, Tree::Mapping(entries) if !entries.is_empty()) {
+                    let below = Leaf { rank: root.rank, content: below, history: Vec::new() };
+                    cleared.extend(history_with(below, layers, ""));
+                }
                 left_out.clear();
                 variables.clear();
             }
@@ -106,7 +111,7 @@ fn merge_step(step: &str, layers: &[&Layer], mut problems: Vec<CoreProblem>) -> 
         }
         root.rank = rank;
         fold_mapping(&mut root, object, rank, layers, "");
-        left_out.extend(layer.left_out.iter().cloned());
+        left_out.extend(layer.left_out.iter().map(|path| (rank, path.as_str())));
         variables.extend(layer.variables.iter().map(|path| (rank, path.as_str())));
     }
     overridden(&root, layers, &mut problems);
@@ -115,7 +120,7 @@ fn merge_step(step: &str, layers: &[&Layer], mut problems: Vec<CoreProblem>) -> 
     let own = layers.iter().find(|layer| layer.origin == Origin::Step);
     if let Some(place) = own.and_then(|layer| layer.positions.get("")) {
         let position = Some(place.key.unwrap_or(place.value));
-        origins.insert(String::new(), Provenance { layer: Origin::Step, position, key: None, history: Vec::new() });
+        origins.insert(String::new(), Provenance { layer: Origin::Step, position, key: None, history: cleared });
     }
     let mut normal = Normal { layers, origins };
     let config = normal.mapping(&EffectiveConfig::MAPPING, root, "");
@@ -132,12 +137,45 @@ fn merge_step(step: &str, layers: &[&Layer], mut problems: Vec<CoreProblem>) -> 
         .collect();
     variables.sort();
     variables.dedup();
+    // What is wrong in a lower layer says nothing where a higher one replaced it.
+    let mut left_out: Vec<String> = left_out
+        .into_iter()
+        .filter(|(rank, path)| !layers.iter().skip(rank + 1).any(|layer| replaces(layer, path)))
+        .map(|(_, path)| path.to_owned())
+        .collect();
     left_out.sort();
     left_out.dedup();
     for problem in &mut problems {
         problem.step = Some(step.to_owned());
     }
     Merged { step: step.to_owned(), config: Value::Object(config), origins, left_out, variables, problems }
+}
+
+/// Whether a layer puts something else at `path`, or at a place above it.
+fn replaces(layer: &Layer, path: &str) -> bool {
+    let mut here = &layer.value;
+    let mut at = String::new();
+    for segment in path::parse(path).unwrap_or_default() {
+        let inner = match segment {
+            path::Segment::Key(key) => {
+                path::push_key(&mut at, &key);
+                here.get(&key)
+            }
+            path::Segment::Index(_) => return false,
+        };
+        match inner {
+            None => return false,
+            Some(Value::Object(object)) if !object.is_empty() || is_hollow(layer, &at) => {}
+            Some(_) => return !layer.left_out.contains(&at),
+        }
+        here = inner.unwrap_or(&Value::Null);
+    }
+    false
+}
+
+/// Whether the mapping at `path` is empty only because everything in it was left out: it says nothing and clears nothing.
+fn is_hollow(layer: &Layer, path: &str) -> bool {
+    layer.left_out.iter().any(|left_out| left_out != path && path::is_within(left_out, path))
 }
 
 /// Lays one layer's mapping over what is there.
@@ -154,7 +192,7 @@ fn fold_mapping(target: &mut Leaf, higher: &Map<String, Value>, rank: usize, lay
 /// The table of merging, row by row.
 fn fold(below: Option<Leaf>, higher: &Value, rank: usize, layers: &[&Layer], path: &str) -> Leaf {
     match higher {
-        Value::Object(object) if !object.is_empty() => {
+        Value::Object(object) if !object.is_empty() || layers.get(rank).is_some_and(|layer| is_hollow(layer, path)) => {
             let mut target = match below {
                 Some(leaf @ Leaf { content: Tree::Mapping(_), .. }) => leaf,
                 other => Leaf {
@@ -186,7 +224,7 @@ fn history_with(leaf: Leaf, layers: &[&Layer], path: &str) -> Vec<Overridden> {
         // A mapping may come from several layers: each is told with its own part.
         Tree::Mapping(entries) => {
             let mut parts: BTreeMap<usize, Map<String, Value>> = BTreeMap::new();
-            collect_parts(entries, &mut parts, &mut Vec::new());
+            collect_parts(entries, layers, &mut parts, &mut Vec::new());
             for (rank, part) in parts {
                 let (layer, position) = origin(layers, rank, path);
                 history.push(Overridden { layer, value: Value::Object(part), position });
@@ -199,13 +237,19 @@ fn history_with(leaf: Leaf, layers: &[&Layer], path: &str) -> Vec<Overridden> {
 /// Splits a merged mapping into what each layer holds of it.
 fn collect_parts(
     entries: BTreeMap<String, Leaf>,
+    layers: &[&Layer],
     parts: &mut BTreeMap<usize, Map<String, Value>>,
     keys: &mut Vec<String>,
 ) {
     for (key, leaf) in entries {
         keys.push(key);
+        for past in leaf.history {
+            if let Some(rank) = layers.iter().position(|layer| layer.origin == past.layer) {
+                insert_at(parts.entry(rank).or_default(), keys, past.value);
+            }
+        }
         match leaf.content {
-            Tree::Mapping(inner) => collect_parts(inner, parts, keys),
+            Tree::Mapping(inner) => collect_parts(inner, layers, parts, keys),
             Tree::Whole(value) => insert_at(parts.entry(leaf.rank).or_default(), keys, value),
         }
         keys.pop();

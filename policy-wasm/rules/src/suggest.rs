@@ -111,6 +111,7 @@ pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> O
         return None;
     }
     known
+        .filter(|candidate| candidate.len().abs_diff(text.len()) <= FURTHEST)
         .map(|candidate| (strsim::damerau_levenshtein(text, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= FURTHEST && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
@@ -118,7 +119,7 @@ pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> O
 }
 
 /// `serviceAccountName` and `service-account-name` as `service_account_name`.
-fn snake_case(text: &str) -> String {
+pub(crate) fn snake_case(text: &str) -> String {
     let mut snake = String::new();
     let mut previous_lower = false;
     for character in text.chars().take(200) {

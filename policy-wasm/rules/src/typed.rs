@@ -14,7 +14,7 @@ use model::template::has_variable;
 use serde_json::Value;
 
 use crate::suggest::{self, Meant};
-use crate::yaml::{Content, Entry, Node, Span, cut, integer};
+use crate::yaml::{Content, Entry, Node, Span, cut, integer, push};
 
 /// What a walk collects besides the value.
 #[derive(Debug, Default)]
@@ -80,7 +80,7 @@ impl<'a> Walk<'a> {
         problem.path = path::join(self.prefix, path);
         problem.position = self.source.map(|source| span.position(source));
         problem.layer = self.layer.cloned();
-        self.problems.push(problem);
+        push(self.problems, problem);
     }
 
     /// Walks a value; none: it is wrong and left out.
@@ -99,6 +99,10 @@ impl<'a> Walk<'a> {
             Kind::Integer(bounds) => self.integer(*bounds, node, path, spot),
             Kind::Boolean => match &node.content {
                 Content::Boolean(value, _) => Some(Value::Bool(*value)),
+                Content::Text(text) if self.interpolated && has_variable(text) => {
+                    self.refuse(variable_problem(path, text), path, spot.value);
+                    None
+                }
                 _ => {
                     self.wrong_type(kind, node, path, spot);
                     None
@@ -267,6 +271,11 @@ impl<'a> Walk<'a> {
         if let Some(field) = mapping.field(key) {
             return Some(field);
         }
+        if entry.is_odd {
+            // That it is no text was said already.
+            self.walked.left_out.push(at.to_owned());
+            return None;
+        }
         if mapping.ignored.contains(&key) {
             let problem = CoreProblem::warning(
                 code::IGNORED,
@@ -380,7 +389,8 @@ fn whole(written: &str) -> Whole {
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => match exponent.parse::<i32>() {
             Ok(exponent) => (mantissa, exponent),
-            Err(_) => return Whole::Fraction,
+            Err(_) if exponent.starts_with('-') => return Whole::Fraction,
+            Err(_) => return Whole::TooLarge,
         },
         None => (unsigned, 0),
     };
@@ -437,6 +447,12 @@ fn bounds_of_length(min: usize, max: usize) -> String {
     }
 }
 
+/// The key of a config that is meant by one that stands beside it.
+pub(crate) fn config_key(key: &str) -> Option<&'static str> {
+    let snake = suggest::snake_case(key);
+    model::workflow::CONFIG_KEYS.fields.iter().map(|field| field.key).find(|known| *known == snake)
+}
+
 /// The key that is probably meant by one that is not known.
 fn meant<'a>(mapping: &'a Mapping, key: &str) -> Option<&'a str> {
     match suggest::key(key, mapping.fields.iter().map(|field| field.key)) {
@@ -450,17 +466,17 @@ pub(crate) fn unknown_problem(mapping: &Mapping, key: &str) -> CoreProblem {
     let problem = CoreProblem::error(code::UNKNOWN_FIELD, format!("unknown key `{}`", cut(key)));
     let keys = mapping.fields.iter().map(|field| field.key);
     if mapping.name == model::workflow::STEP.name
-        && let Some(field) = model::workflow::CONFIG_KEYS.field(key)
+        && let Some(field) = config_key(key)
     {
-        return problem.help(format!("put it under `config`: `config: {{{}: …}}`", field.key));
+        return problem.help(format!("put it under `config`: `config: {{{field}: …}}`"));
     }
     match suggest::key(key, keys.clone()) {
         Meant::Key(meant) => problem.help(format!("did you mean `{meant}`?")).fix(meant),
-        Meant::NotSupported => {
+        Meant::NotSupported if mapping.name != model::workflow::WORKFLOW_FILE.name => {
             CoreProblem { message: format!("`{}` is not supported by the Kubernetes executor", cut(key)), ..problem }
                 .help(format!("keys that can stand here: {}", listed(keys)))
         }
-        Meant::Unknown => problem.help(format!("keys that can stand here: {}", listed(keys))),
+        Meant::NotSupported | Meant::Unknown => problem.help(format!("keys that can stand here: {}", listed(keys))),
     }
 }
 
@@ -546,9 +562,14 @@ fn range_problem(bounds: Integer, path: &str, written: &str) -> CoreProblem {
 /// Nothing stands behind a key.
 fn null_problem(kind: &Kind, path: &str) -> CoreProblem {
     let key = last_key(path);
+    let problem = CoreProblem::error(code::TYPE, format!("`{key}` must be {}, found nothing", kind.wanted()));
+    if key.ends_with(']') {
+        return problem.help("remove the item, or give it a value");
+    }
     let empty = match kind {
-        Kind::Text(_) => "`\"\"`",
+        Kind::Text(text) if text.words.is_empty() && matches!(text.blank, Blank::Unset | Blank::Value) => "`\"\"`",
         Kind::List(_) => "`[]`",
+        Kind::Mapping(mapping) if mapping.fields.iter().any(|field| field.required) => "its keys",
         Kind::Map(_) | Kind::Mapping(_) => "`{}`",
         _ => "a value",
     };
@@ -556,8 +577,7 @@ fn null_problem(kind: &Kind, path: &str) -> CoreProblem {
         "empty_dir" => "for a volume source write `empty_dir: {}`; ",
         _ => "",
     };
-    CoreProblem::error(code::TYPE, format!("`{key}` must be {}, found nothing", kind.wanted()))
-        .help(format!("{example}null unsets nothing: remove the key, or write {empty}"))
+    problem.help(format!("{example}null unsets nothing: remove the key, or write {empty}"))
 }
 
 /// A value has the wrong YAML type.
@@ -590,11 +610,17 @@ pub(crate) fn type_problem(kind: &Kind, node: &Node, path: &str) -> CoreProblem 
         (Kind::Map(_) | Kind::Mapping(_), _) => {
             problem.help(format!("write a mapping: `{key}: {{ … }}`, or indented `key: value` lines"))
         }
+        (Kind::Text(_), _) => problem.help("write a single text"),
+        (Kind::OneOf(_), _) => problem.help(format!("write {}", kind.wanted())),
         _ => problem,
     }
 }
 
 /// `key: value` as it would be typed; an item of a list has no key.
 fn example(key: &str, value: &str) -> String {
-    if key.starts_with('[') { value.to_owned() } else { format!("{key}: {value}") }
+    match path::parse(key).as_deref() {
+        Some([.., path::Segment::Index(_)]) => value.to_owned(),
+        Some([.., path::Segment::Key(last)]) => format!("{last}: {value}"),
+        _ => format!("{key}: {value}"),
+    }
 }

@@ -15,6 +15,8 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as Marked, Tag};
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Deepest nesting.
 pub(crate) const MAX_DEPTH: usize = 64;
+/// Largest number of problems of one file that are told.
+pub(crate) const MAX_PROBLEMS: usize = 10_000;
 /// Largest number of nodes after aliases are followed.
 pub(crate) const MAX_NODES: usize = 2_000_000;
 
@@ -63,7 +65,10 @@ pub(crate) enum Content {
 /// A key with its value.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
+    /// The key; of a number or boolean its text.
     pub(crate) key: String,
+    /// The key was no text: it has its problem.
+    pub(crate) is_odd: bool,
     pub(crate) key_span: Span,
     pub(crate) value: Node,
 }
@@ -119,6 +124,7 @@ impl Node {
                     .iter()
                     .map(|(key, value)| Entry {
                         key: key.clone(),
+                        is_odd: false,
                         key_span: Span::default(),
                         value: Node::from_json(value),
                     })
@@ -146,7 +152,7 @@ impl Node {
     }
 
     /// Puts this tree where an alias stands.
-    fn placed_at(mut self, span: Span) -> Node {
+    pub(crate) fn placed_at(mut self, span: Span) -> Node {
         fn place(node: &mut Node, span: Span) {
             node.span = span;
             match &mut node.content {
@@ -263,6 +269,12 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// Whether a quote stands at a place.
+    fn starts_with_quote(&self, span: Span) -> bool {
+        let at = (span.offset as usize).checked_sub(self.lead);
+        at.and_then(|at| self.text.as_bytes().get(at)).is_some_and(|byte| matches!(byte, b'"' | b'\''))
+    }
+
     /// The first tab that indents a line, on the line of `byte` or one of the next two.
     fn indenting_tab(&self, byte: usize) -> Option<usize> {
         let mut start = self.text.get(..byte)?.rfind('\n').map_or(0, |at| at + 1);
@@ -313,13 +325,17 @@ enum OpenContent {
         entries: Vec<Entry>,
         seen: HashMap<String, usize>,
         key: Option<Key>,
-        merged: Vec<(Node, Span)>,
+        merged: Option<(Node, Span)>,
     },
 }
 
 /// A key whose value comes next.
 enum Key {
-    Text(String, Span),
+    Text {
+        text: String,
+        span: Span,
+        is_odd: bool,
+    },
     /// `<<`: the entries of the value are put in.
     Merge(Span),
     /// No text can be made of it: the value is read and dropped.
@@ -362,18 +378,14 @@ impl Builder<'_> {
                 }
                 Event::MappingStart(anchor, tag) => {
                     self.check_tag(tag.as_deref(), &["map"], span, &open);
-                    let content = OpenContent::Mapping {
-                        entries: Vec::new(),
-                        seen: HashMap::new(),
-                        key: None,
-                        merged: Vec::new(),
-                    };
+                    let content =
+                        OpenContent::Mapping { entries: Vec::new(), seen: HashMap::new(), key: None, merged: None };
                     self.enter(&mut open, anchor, span, content)?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => {
                     if let Some(closed) = open.pop() {
                         let (anchor, node) = self.close(closed, &open);
-                        self.keep(anchor, &node);
+                        self.keep(anchor, &node)?;
                         self.add(&mut open, node, &mut document)?;
                     }
                 }
@@ -381,7 +393,7 @@ impl Builder<'_> {
                     self.budget(1, span)?;
                     let content = self.scalar(&text, style, tag.as_deref(), span, &open);
                     let node = Node { content, span };
-                    self.keep(anchor, &node);
+                    self.keep(anchor, &node)?;
                     self.add(&mut open, node, &mut document)?;
                 }
                 Event::Alias(anchor) => {
@@ -459,10 +471,13 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn keep(&mut self, anchor: usize, node: &Node) {
+    /// Keeps what an alias may repeat. The copy counts, too: anchors inside anchors multiply it.
+    fn keep(&mut self, anchor: usize, node: &Node) -> Result<(), Failed> {
         if anchor > 0 {
+            self.budget(node.count(), node.span)?;
             self.anchors.insert(anchor, Some(node.clone()));
         }
+        Ok(())
     }
 
     /// Puts a finished node where it belongs: into the innermost open collection, or as the document.
@@ -475,19 +490,27 @@ impl Builder<'_> {
         match &mut parent.content {
             OpenContent::List(items) => items.push(node),
             OpenContent::Mapping { entries, seen, key, merged } => match key.take() {
-                None => *key = Some(key_of(node, here, self.source, self.problems)),
+                None => {
+                    // A quoted `<<` is a key like any other.
+                    let is_plain = !self.places.starts_with_quote(node.span);
+                    *key = Some(key_of(node, is_plain, here, self.source, self.problems));
+                }
                 Some(Key::Lost) => {}
-                Some(Key::Merge(span)) => merged.push((node, span)),
-                Some(Key::Text(text, span)) => match seen.get(&text).and_then(|first| entries.get(*first)) {
-                    Some(first) => self.problems.push(
-                        CoreProblem::error(code::DUPLICATE, format!("the key `{}` is there twice", cut(&text)))
-                            .at(path::key(&here(), &text), Some(span.position(self.source)))
-                            .help("remove one of the two")
-                            .related(Some(first.key_span.position(self.source)), "it is first here"),
-                    ),
+                Some(Key::Merge(span)) => match merged {
+                    Some((_, first)) => {
+                        let problem = twice("<<", &here(), span, *first, self.source);
+                        push(self.problems, problem);
+                    }
+                    None => *merged = Some((node, span)),
+                },
+                Some(Key::Text { text, span, is_odd }) => match seen.get(&text).and_then(|first| entries.get(*first)) {
+                    Some(first) => {
+                        let problem = twice(&text, &here(), span, first.key_span, self.source);
+                        push(self.problems, problem);
+                    }
                     None => {
                         seen.insert(text.clone(), entries.len());
-                        entries.push(Entry { key: text, key_span: span, value: node });
+                        entries.push(Entry { key: text, is_odd, key_span: span, value: node });
                     }
                 },
             },
@@ -519,7 +542,7 @@ impl Builder<'_> {
                 }
                 let mut known: std::collections::HashSet<String> = seen.into_keys().collect();
                 let here = place_of(outer);
-                for (value, key_span) in merged {
+                if let Some((value, key_span)) = merged {
                     self.merge_key(value, key_span, &here, &mut entries, &mut known);
                 }
                 Content::Mapping(entries)
@@ -568,7 +591,7 @@ impl Builder<'_> {
 
     fn check_tag(&mut self, tag: Option<&Tag>, fits: &[&str], span: Span, open: &[Open]) {
         let Some(tag) = tag else { return };
-        let core = tag.handle == "tag:yaml.org,2002:";
+        let core = tag.handle == "tag:yaml.org,2002:" || tag.handle == "!!";
         if (core && fits.contains(&tag.suffix.as_str())) || (tag.handle.is_empty() && tag.suffix == "!") {
             return;
         }
@@ -586,26 +609,69 @@ impl Builder<'_> {
         self.check_tag(tag, &["str", "int", "float", "bool", "null"], span, open);
         match tag {
             Some(tag) if tag.suffix == "str" || tag.suffix == "!" => as_text(),
-            Some(_) => resolve(text).unwrap_or_else(as_text),
+            Some(tag) => {
+                let resolved = resolve(text).unwrap_or_else(as_text);
+                let fits = match tag.suffix.as_str() {
+                    "int" => matches!(resolved, Content::Integer(_)),
+                    "float" => matches!(resolved, Content::Integer(_) | Content::Float(_)),
+                    "bool" => matches!(resolved, Content::Boolean(..)),
+                    "null" => matches!(resolved, Content::Null),
+                    _ => true,
+                };
+                if !fits {
+                    let problem = CoreProblem::error(
+                        code::TYPE,
+                        format!("`{}` does not fit its tag `!!{}`", cut(text), cut(&tag.suffix)),
+                    )
+                    .at(place_of(open), Some(span.position(self.source)))
+                    .help("remove the tag");
+                    push(self.problems, problem);
+                }
+                resolved
+            }
             None if plain => resolve(text).unwrap_or_else(as_text),
             None => as_text(),
         }
     }
 }
 
+/// The same key once more.
+fn twice(key: &str, here: &str, span: Span, first: Span, source: u32) -> CoreProblem {
+    CoreProblem::error(code::DUPLICATE, format!("the key `{}` is there twice", cut(key)))
+        .at(path::key(here, key), Some(span.position(source)))
+        .help("remove one of the two")
+        .related(Some(first.position(source)), "it is first here")
+}
+
+/// Adds a problem while there is room, its path cut to a length that can be shown: a file made to break us has ten
+/// thousand mistakes under a key of megabytes.
+pub(crate) fn push(problems: &mut Vec<CoreProblem>, mut problem: CoreProblem) {
+    const LONGEST_PATH: usize = 1_000;
+    if problems.len() >= MAX_PROBLEMS {
+        return;
+    }
+    if problems.len() + 1 == MAX_PROBLEMS {
+        problem = CoreProblem::error(code::SYNTAX, format!("more than {MAX_PROBLEMS} problems: the rest is not shown"));
+    }
+    if problem.path.len() > LONGEST_PATH {
+        problem.path = cut_to(&problem.path, LONGEST_PATH);
+    }
+    problems.push(problem);
+}
+
 /// A key is text; of anything else with a text the text is taken, after saying so.
-fn key_of(node: Node, here: impl Fn() -> String, source: u32, problems: &mut Vec<CoreProblem>) -> Key {
+fn key_of(node: Node, is_plain: bool, here: impl Fn() -> String, source: u32, problems: &mut Vec<CoreProblem>) -> Key {
     let position = Some(node.span.position(source));
     match node.content {
-        Content::Text(text) if text == "<<" => Key::Merge(node.span),
-        Content::Text(text) => Key::Text(text, node.span),
+        Content::Text(text) if text == "<<" && is_plain => Key::Merge(node.span),
+        Content::Text(text) => Key::Text { text, span: node.span, is_odd: false },
         Content::Integer(text) | Content::Float(text) | Content::Boolean(_, text) => {
             problems.push(
                 CoreProblem::error(code::TYPE, format!("a key must be text, found `{}`", cut(&text)))
                     .at(path::key(&here(), &text), position)
                     .help(format!("quote the key: `\"{}\": …`", cut(&text))),
             );
-            Key::Text(text, node.span)
+            Key::Text { text, span: node.span, is_odd: true }
         }
         Content::Null | Content::List(_) | Content::Mapping(_) => {
             let found = node.found();
@@ -625,7 +691,7 @@ fn place_of(open: &[Open]) -> String {
     for collection in open {
         match &collection.content {
             OpenContent::List(items) => path::push_index(&mut place, items.len()),
-            OpenContent::Mapping { key: Some(Key::Text(text, _)), .. } => path::push_key(&mut place, text),
+            OpenContent::Mapping { key: Some(Key::Text { text, .. }), .. } => path::push_key(&mut place, text),
             OpenContent::Mapping { .. } => {}
         }
     }

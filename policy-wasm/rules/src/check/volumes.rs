@@ -1,5 +1,7 @@
 //! Mounts refer to volumes.
 
+use std::collections::HashSet;
+
 use model::config::EffectiveConfig;
 use model::path;
 use model::problem::{CoreProblem, code};
@@ -18,11 +20,14 @@ pub(super) fn merged(checking: &mut Checking<'_>, config: &EffectiveConfig) {
     if open(checking) {
         return;
     }
+    // More names than that are no help.
+    const LISTED: usize = 20;
     let names: Vec<&str> = config.volumes.iter().filter_map(|volume| volume.name.as_deref()).collect();
+    let known: HashSet<&str> = names.iter().copied().collect();
     for (index, mount) in config.volume_mounts.iter().enumerate() {
         let at = path::key(&path::index("volume_mounts", index), "name");
         let Some(name) = mount.name.as_deref().filter(|name| !name.trim().is_empty()) else { continue };
-        if names.contains(&name) || !checking.is_judged(&at) {
+        if known.contains(name) || !checking.is_judged(&at) {
             continue;
         }
         let problem = CoreProblem::error(code::REFERENCE, format!("no volume is called `{}`", cut(name)));
@@ -31,7 +36,10 @@ pub(super) fn merged(checking: &mut Checking<'_>, config: &EffectiveConfig) {
             None if names.is_empty() => {
                 problem.help("add it under `volumes`; a list in a step replaces the inherited one as a whole")
             }
-            None => problem.help(format!("the volumes: `{}`", names.join("`, `"))),
+            None => {
+                let listed = names.get(..LISTED.min(names.len())).unwrap_or_default().join("`, `");
+                problem.help(format!("the volumes: `{listed}`"))
+            }
         };
         checking.say(problem, &at);
     }

@@ -148,7 +148,7 @@ fn words(text: &str) -> Result<Vec<String>, Box<CoreProblem>> {
     let mut chars = text.chars().peekable();
     while let Some(character) = chars.next() {
         match character {
-            _ if character.is_whitespace() => words.extend(word.take()),
+            _ if character.is_ascii_whitespace() => words.extend(word.take()),
             '\'' => {
                 let word = word.get_or_insert_default();
                 loop {
@@ -205,9 +205,10 @@ fn unbalanced(quote: char) -> CoreProblem {
 
 /// Warns of text that only a shell would understand.
 fn no_shell(text: &str) -> Option<CoreProblem> {
-    let mut chars = text.trim().chars().peekable();
+    let text = text.trim();
+    let mut chars = text.char_indices().peekable();
     let mut quote = None;
-    while let Some(character) = chars.next() {
+    while let Some((at, character)) = chars.next() {
         match (quote, character) {
             (None, '\'' | '"') => quote = Some(character),
             (Some(open), _) if open == character => quote = None,
@@ -217,11 +218,12 @@ fn no_shell(text: &str) -> Option<CoreProblem> {
             }
             (Some(_), _) => {}
             (None, '|' | '&' | ';' | '<' | '>' | '`') => return Some(shell_text(&character.to_string(), text)),
-            (None, '$') if chars.peek() == Some(&'(') => {
-                let rest: String = chars.clone().skip(1).collect();
-                let name = rest.split(')').next().filter(|_| rest.contains(')')).unwrap_or_default();
-                let is_name = !name.is_empty()
-                    && name.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character));
+            (None, '$') if chars.peek().is_some_and(|(_, next)| *next == '(') => {
+                let rest = text.get(at + 2..).unwrap_or_default();
+                let end = rest
+                    .find(|character: char| !(character.is_ascii_alphanumeric() || "_.-".contains(character)))
+                    .unwrap_or(rest.len());
+                let is_name = end > 0 && rest.get(end..).is_some_and(|rest| rest.starts_with(')'));
                 if !is_name {
                     return Some(shell_text("$(", text));
                 }

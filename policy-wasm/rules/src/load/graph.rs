@@ -8,7 +8,7 @@ use model::problem::{CoreProblem, code};
 use model::workflow::{Step, Workflow};
 
 use crate::suggest;
-use crate::yaml::cut;
+use crate::yaml::{cut, push};
 
 /// Where names and dependencies of a step stand.
 #[derive(Debug, Default)]
@@ -19,11 +19,14 @@ pub(super) struct Places {
     pub(super) depends: Vec<(String, Position)>,
 }
 
+/// Stands in `depends` for an item that is wrong: no name holds a control character.
+pub(super) const LEFT_OUT: &str = "\0";
+
 /// Replaces the ids in `depends` by names and reports what is unknown, twice there, or a circle.
 ///
 /// While steps are read, `depends` holds texts as written; afterwards names of steps.
 pub(super) fn connect(workflow: &mut Workflow, places: &[Places], problems: &mut Vec<CoreProblem>) {
-    unique(&workflow.steps, places, problems);
+    unique(workflow, places, problems);
     let mut names: HashMap<&str, usize> = HashMap::new();
     for (index, step) in workflow.steps.iter().enumerate() {
         names.entry(step.name.as_str()).or_insert(index);
@@ -33,16 +36,24 @@ pub(super) fn connect(workflow: &mut Workflow, places: &[Places], problems: &mut
             names.entry(id).or_insert(index);
         }
     }
+    let mut known: Vec<&str> = names.keys().copied().collect();
+    known.sort_unstable();
+    let mut strangers = 0;
     let mut edges: Vec<Vec<Edge>> = Vec::with_capacity(workflow.steps.len());
     for (step, place) in workflow.steps.iter().zip(places) {
         let mut upstream: Vec<Edge> = Vec::new();
         let mut seen = HashSet::new();
         // A chain has no places: what it depends on is not written.
-        for (item, written) in step.depends.iter().enumerate().filter(|(_, written)| !written.is_empty()) {
+        for (item, written) in step.depends.iter().enumerate() {
             match names.get(written.as_str()) {
                 Some(to) if seen.insert(*to) => upstream.push(Edge { to: *to, item }),
                 Some(_) => {}
-                None => problems.push(unknown(step, place, item, written, names.keys().copied())),
+                // Left out: it has its problem.
+                None if written == LEFT_OUT => {}
+                None => {
+                    strangers += 1;
+                    push(problems, unknown(step, place, item, written, &known, strangers));
+                }
             }
         }
         edges.push(upstream);
@@ -74,15 +85,9 @@ fn at_depends(problem: CoreProblem, step: &Step, places: &Places, item: usize) -
     problem
 }
 
-fn unknown<'a>(
-    step: &Step,
-    places: &Places,
-    item: usize,
-    written: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> CoreProblem {
-    let mut known: Vec<&str> = known.collect();
-    known.sort_unstable();
+fn unknown(step: &Step, places: &Places, item: usize, written: &str, known: &[&str], strangers: usize) -> CoreProblem {
+    // Looking for the nearest of thousands of names takes time; after so many nobody reads the proposals.
+    const PROPOSALS: usize = 100;
     let problem = at_depends(
         CoreProblem::error(
             code::REFERENCE,
@@ -92,7 +97,8 @@ fn unknown<'a>(
         places,
         item,
     );
-    match suggest::nearest(written, known.iter().copied()) {
+    let nearest = if strangers > PROPOSALS { None } else { suggest::nearest(written, known.iter().copied()) };
+    match nearest {
         Some(meant) => problem.help(format!("did you mean `{meant}`?")).fix(meant),
         None if known.len() <= 20 => problem.help(format!("steps of this file: `{}`", known.join("`, `"))),
         None => problem.help("name a step by its id or name"),
@@ -100,11 +106,16 @@ fn unknown<'a>(
 }
 
 /// Names are unique, ids are unique, and no name is another step's id.
-fn unique(steps: &[Step], places: &[Places], problems: &mut Vec<CoreProblem>) {
-    let id_place = |index: usize, step: &Step| places.get(index).and_then(|place| place.id).unwrap_or(step.position);
+///
+/// Handlers are steps, too: everything later knows a step by its name alone.
+fn unique(workflow: &Workflow, places: &[Places], problems: &mut Vec<CoreProblem>) {
+    let steps: Vec<&Step> = workflow.handlers.iter().chain(&workflow.steps).collect();
+    let handlers = workflow.handlers.len();
+    let places = |index: usize| index.checked_sub(handlers).and_then(|index| places.get(index));
+    let id_place = |index: usize, step: &Step| places(index).and_then(|place| place.id).unwrap_or(step.position);
     // A name that was not given is the id.
     let name_place =
-        |index: usize, step: &Step| places.get(index).and_then(|place| place.name).unwrap_or(id_place(index, step));
+        |index: usize, step: &Step| places(index).and_then(|place| place.name).unwrap_or(id_place(index, step));
     let twice = |text: String, key: &str, step: &Step, at: Position, other: Position| {
         let mut problem = CoreProblem::error(code::DUPLICATE, text)
             .at(path::key(&step.path, key), Some(at))
@@ -163,6 +174,7 @@ fn circles(steps: &[Step], places: &[Places], edges: &[Vec<Edge>], problems: &mu
         Done,
     }
     let mut marks = vec![Mark::Unseen; steps.len()];
+    let mut on_trail = vec![0; steps.len()];
     for start in 0..steps.len() {
         if marks.get(start) != Some(&Mark::Unseen) {
             continue;
@@ -182,19 +194,29 @@ fn circles(steps: &[Step], places: &[Places], edges: &[Vec<Edge>], problems: &mu
                     if let Some(mark) = marks.get_mut(next) {
                         *mark = Mark::OnPath;
                     }
+                    if let Some(place) = on_trail.get_mut(next) {
+                        *place = trail.len();
+                    }
                     trail.push((next, 0));
                 }
                 Some((next, Some(Mark::OnPath))) => {
-                    let from = trail.iter().position(|(step, _)| *step == next).unwrap_or(0);
-                    let mut names: Vec<&str> = trail
-                        .iter()
-                        .skip(from)
-                        .filter_map(|(step, _)| steps.get(*step))
-                        .map(|step| step.name.as_str())
-                        .collect();
+                    let from = on_trail.get(next).copied().unwrap_or(0);
+                    let round = trail.get(from..).unwrap_or_default();
+                    let name = |(step, _): &(usize, usize)| steps.get(*step).map(|step| step.name.as_str());
+                    let (head, tail) = if round.len() < SHOWN {
+                        (round, Default::default())
+                    } else {
+                        let cut = round.len() - (SHOWN / 2 - 1);
+                        (round.get(..SHOWN / 2).unwrap_or_default(), round.get(cut..).unwrap_or_default())
+                    };
+                    let mut names: Vec<&str> = head.iter().filter_map(name).collect();
+                    if !tail.is_empty() {
+                        names.push("…");
+                        names.extend(tail.iter().filter_map(name));
+                    }
                     names.extend(steps.get(next).map(|step| step.name.as_str()));
                     if let (Some(step), Some(places)) = (steps.get(here), places.get(here)) {
-                        problems.push(circle(step, places, item, &names));
+                        push(problems, circle(step, places, item, &names));
                     }
                 }
                 Some(_) => {}
@@ -209,16 +231,11 @@ fn circles(steps: &[Step], places: &[Places], edges: &[Vec<Edge>], problems: &mu
     }
 }
 
+/// Names of a circle that are shown: a circle of thousands of steps is shown by its ends.
+const SHOWN: usize = 12;
+
 fn circle(step: &Step, places: &Places, item: usize, names: &[&str]) -> CoreProblem {
-    // A circle of thousands of steps is shown by its ends.
-    const SHOWN: usize = 12;
-    let shown = if names.len() <= SHOWN {
-        names.join(" → ")
-    } else {
-        let head = names.get(..SHOWN / 2).unwrap_or_default().join(" → ");
-        let tail = names.get(names.len() - SHOWN / 2..).unwrap_or_default().join(" → ");
-        format!("{head} → … → {tail}")
-    };
+    let shown = names.join(" → ");
     at_depends(CoreProblem::error(code::CYCLE, format!("dependencies form a circle: `{shown}`")), step, places, item)
         .help("remove one of these dependencies")
 }

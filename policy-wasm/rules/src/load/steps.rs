@@ -5,16 +5,20 @@ use std::collections::{BTreeMap, HashSet};
 use model::layer::{Layer, Origin, Position};
 use model::path;
 use model::problem::{CoreProblem, Severity, code};
-use model::workflow::{CONFIG_KEYS, Command, STEP, STEP_TYPES, Step, StepKind, WorkflowType};
+use model::workflow::{Command, STEP, STEP_TYPES, Step, StepKind, WorkflowType};
 use serde_json::Value;
 
 use super::{Loading, command, graph, variables};
 use crate::suggest;
-use crate::typed::{Spot, Walk};
-use crate::yaml::{Content, Entry, Node, Span, cut};
+use crate::typed::{Spot, Walk, config_key};
+use crate::yaml::{Content, Entry, Node, Span, cut, push};
 
 /// Words that cannot be an id, in any case.
 const RESERVED_IDS: &[&str] = &["env", "params", "args", "stdout", "stderr", "output", "outputs"];
+/// Largest number of dependencies that the groups of a chain may make: two groups of 500 steps each make as many.
+const MAX_CHAINED: usize = 250_000;
+/// Keys without effect in a handler: it runs once.
+const NOT_IN_HANDLERS: &[&str] = &["retry_policy", "repeat_policy", "continue_on"];
 /// Actions that make a Kubernetes step.
 const ACTIONS: &[&str] = &["k8s.run", "kubernetes.run", "k8s", "kubernetes"];
 /// Step types of other executors.
@@ -130,7 +134,8 @@ impl Loading {
         let entries = match &node.content {
             Content::Mapping(entries) => entries.as_slice(),
             Content::Text(_) => {
-                text_form = [Entry { key: "command".to_owned(), key_span: node.span, value: node.clone() }];
+                text_form =
+                    [Entry { key: "command".to_owned(), is_odd: false, key_span: node.span, value: node.clone() }];
                 &text_form
             }
             _ => {
@@ -162,13 +167,27 @@ impl Loading {
         };
         step.name = match given {
             Some((name, _)) if handler => name.to_owned(),
-            Some((name, span)) => reading.checked_name(name, span, "", &mut self.problems),
+            Some((name, span)) => {
+                if let Some(entry) = reading.entry("name") {
+                    let problem = CoreProblem::error(code::EXCLUSIVE, "`name` cannot stand here: the key is the name")
+                        .help("remove `name`, or write `steps` as a list");
+                    reading.push(&mut self.problems, problem, "name", entry.key_span);
+                }
+                reading.checked_name(name, span, "", &mut self.problems)
+            }
             None => match reading.name(step.id.as_deref(), &mut self.problems) {
                 Some(name) => name,
                 None => self.free_name(&reading),
             },
         };
         reading.plain_keys(&mut step, &mut self.problems);
+        for key in NOT_IN_HANDLERS.iter().filter(|_| handler) {
+            if let Some(entry) = reading.entry(key) {
+                let problem =
+                    CoreProblem::warning(code::IGNORED, format!("`{key}` has no effect in a handler: it runs once"));
+                reading.push(&mut self.problems, problem, key, entry.key_span);
+            }
+        }
         let mut places = graph::Places { id: reading.place("id"), name: reading.place("name"), depends: Vec::new() };
         self.order(&reading, &mut step, &mut places, before, handler);
         step.command = self.command(&reading, kind);
@@ -195,13 +214,16 @@ impl Loading {
             _ if reading.entry("script").is_some() => "script",
             _ => "cmd",
         };
-        let mut number = self.workflow.steps.len() + 1;
+        // What lies between an earlier start and the number found there is taken.
+        let next = self.next_name.entry(kind.to_owned()).or_default();
+        let mut number = (self.workflow.steps.len() + 1).max(*next);
         loop {
             let name = format!("{kind}_{number}");
+            number += 1;
             if self.taken.insert(name.clone()) {
+                *next = number;
                 return name;
             }
-            number += 1;
         }
     }
 
@@ -216,7 +238,18 @@ impl Loading {
     ) {
         let chain = self.workflow.workflow_type == WorkflowType::Chain && !handler;
         let Some(entry) = reading.entry("depends") else {
-            if chain {
+            if chain && self.chained > MAX_CHAINED {
+                // Said once.
+            } else if chain && self.chained + before.len() > MAX_CHAINED {
+                let problem = CoreProblem::error(
+                    code::RANGE,
+                    format!("groups of this chain make more than {MAX_CHAINED} dependencies"),
+                )
+                .help("put a step between two large groups");
+                reading.push(&mut self.problems, problem, "", reading.span);
+                self.chained = usize::MAX;
+            } else if chain {
+                self.chained += before.len();
                 step.depends = before.to_vec();
             }
             return;
@@ -235,8 +268,15 @@ impl Loading {
         let mut walk = Walk::new(reading.source, reading.at, &mut self.problems);
         step.depends = match walk.value(&field.kind, &entry.value, "depends", Spot::of(entry)) {
             Some(Value::String(one)) => vec![one],
-            // An item that is no text was left out: an empty one stands in its place.
-            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            Some(Value::Array(names)) => {
+                let left_out = &walk.walked.left_out;
+                let name = |(index, name): (usize, &Value)| {
+                    let wrong = left_out.contains(&path::index("depends", index));
+                    let name = name.as_str().unwrap_or_default();
+                    if wrong { graph::LEFT_OUT.to_owned() } else { name.to_owned() }
+                };
+                names.iter().enumerate().map(name).collect()
+            }
             _ => Vec::new(),
         };
         places.depends = match &entry.value.content {
@@ -277,10 +317,8 @@ impl Loading {
     /// Keys of the config that stand beside it have their problem; they count as set.
     fn misplaced(&mut self, reading: &Reading<'_>, step: &mut Step) {
         let keys = reading.entries.iter().map(|entry| entry.key.as_str());
-        let misplaced: Vec<String> = keys
-            .filter(|key| STEP.field(key).is_none() && CONFIG_KEYS.field(key).is_some())
-            .map(str::to_owned)
-            .collect();
+        let misplaced: Vec<String> =
+            keys.filter(|key| STEP.field(key).is_none()).filter_map(config_key).map(str::to_owned).collect();
         if misplaced.is_empty() || step.kind != StepKind::Kubernetes {
             return;
         }
@@ -298,6 +336,10 @@ impl Loading {
     fn config_of(&mut self, reading: &Reading<'_>, step: &mut Step) {
         let Some(entry) = reading.config else { return };
         let at = path::key(reading.at, &entry.key);
+        if reading.is_foreign {
+            // Another kind of step has another kind of config.
+            return;
+        }
         if step.kind == StepKind::Command {
             let allowed = reading.entry("run").is_some() && entry.key == "with";
             let stray = entry
@@ -370,15 +412,19 @@ struct Reading<'a> {
     source: u32,
     span: Span,
     kubernetes: bool,
+    /// A step of a kind that is not supported: what belongs to it is not judged.
+    is_foreign: bool,
     action: Option<&'a Entry>,
     config: Option<&'a Entry>,
 }
 
 impl<'a> Reading<'a> {
     fn new(entries: &'a [Entry], at: &'a str, source: u32, span: Span) -> Self {
-        let mut reading = Reading { entries, at, source, span, kubernetes: false, action: None, config: None };
+        let mut reading =
+            Reading { entries, at, source, span, kubernetes: false, is_foreign: false, action: None, config: None };
         reading.action = reading.entry("action");
-        reading.config = reading.entry("config").or_else(|| reading.entry("with"));
+        let keys = if reading.action.is_some() { ["with", "config"] } else { ["config", "with"] };
+        reading.config = keys.iter().find_map(|key| reading.entry(key));
         reading
     }
 
@@ -399,12 +445,14 @@ impl<'a> Reading<'a> {
     }
 
     fn push(&self, problems: &mut Vec<CoreProblem>, problem: CoreProblem, key: &str, span: Span) {
-        problems.push(problem.at(path::key(self.at, key), Some(span.position(self.source))));
+        let at = if key.is_empty() { self.at.to_owned() } else { path::key(self.at, key) };
+        push(problems, problem.at(at, Some(span.position(self.source))));
     }
 
     /// Where the step runs, from `type` or `action`.
     fn kind(&mut self, problems: &mut Vec<CoreProblem>) -> StepKind {
-        if let (Some(config), Some(with)) = (self.entry("config"), self.entry("with")) {
+        // Beside `action` it is `config` that cannot stand, which is said there.
+        if let (None, Some(config), Some(with)) = (self.action, self.entry("config"), self.entry("with")) {
             let problem =
                 CoreProblem::error(code::EXCLUSIVE, "`with` is the same as `config`; only one can stand here")
                     .help("move the keys of one into the other")
@@ -416,6 +464,8 @@ impl<'a> Reading<'a> {
         } else if let Some(entry) = self.entry("type") {
             self.kubernetes = self.type_kind(entry, problems);
         }
+        self.is_foreign = !self.kubernetes
+            && (self.action.is_some() || self.text("type").is_some_and(|text| OTHER_TYPES.contains(&text.trim())));
         if self.kubernetes { StepKind::Kubernetes } else { StepKind::Command }
     }
 
@@ -572,8 +622,9 @@ impl<'a> Reading<'a> {
                 continue;
             }
             let mut walk = Walk::new(self.source, self.at, problems);
-            let Some(field) = walk.known(&STEP, entry, key) else { continue };
-            let value = walk.value(&field.kind, &entry.value, key, Spot::of(entry));
+            let place = path::key("", key);
+            let Some(field) = walk.known(&STEP, entry, &place) else { continue };
+            let value = walk.value(&field.kind, &entry.value, &place, Spot::of(entry));
             if key == "env" && value.is_some() {
                 step.env = variables::env(&entry.value, &path::key(self.at, "env"), self.source, problems);
             }
@@ -605,15 +656,11 @@ impl<'a> Reading<'a> {
         let mut present = ["command", "run", "script"].iter().filter_map(|key| self.entry(key));
         match (present.next(), present.next()) {
             (None, _) => {
-                if self.action.is_some() {
+                // A config alone has its problem already: most probably `type: k8s` is missing.
+                if self.is_foreign || self.config.is_some() {
                     return;
                 }
-                let problem = CoreProblem::error(code::REQUIRED, "the step has nothing to run");
-                let problem = if self.config.is_some() {
-                    problem.help("add `type: k8s` to run it on Kubernetes, or a `command`")
-                } else {
-                    problem.help("add a `command`")
-                };
+                let problem = CoreProblem::error(code::REQUIRED, "the step has nothing to run").help("add a `command`");
                 problems.push(problem.at(self.at, Some(self.span.position(self.source))));
             }
             (Some(first), Some(second)) => {

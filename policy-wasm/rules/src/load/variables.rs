@@ -1,5 +1,7 @@
 //! Parameters, variables and constants: names and texts as written. Nothing is resolved here.
 
+use std::collections::HashMap;
+
 use model::path;
 use model::problem::{CoreProblem, code};
 use model::workflow::{Parameter, Variable};
@@ -85,6 +87,7 @@ pub(super) fn env(node: &Node, at: &str, source: u32, problems: &mut Vec<CorePro
                         Some((name, value)) => {
                             let entry = Entry {
                                 key: name.trim().to_owned(),
+                                is_odd: false,
                                 key_span: item.span,
                                 value: Node { content: Content::Text(value.to_owned()), span: item.span },
                             };
@@ -128,6 +131,8 @@ fn scalar(entry: &Entry, at: &str, source: u32, problems: &mut Vec<CoreProblem>)
 #[derive(Default)]
 pub(super) struct Parameters {
     declared: Vec<Parameter>,
+    /// Where the named ones stand in `declared`.
+    named: HashMap<String, usize>,
 }
 
 impl Parameters {
@@ -165,6 +170,21 @@ impl Parameters {
 
     fn words(&mut self, text: &str, at: &str, node: &Node, source: u32, problems: &mut Vec<CoreProblem>) {
         let position = Some(node.span.position(source));
+        // Text that is a JSON object or list is read as such.
+        match serde_json::from_str(text) {
+            Ok(document @ serde_json::Value::Object(_)) => {
+                let written = Node::from_json(&document).placed_at(node.span);
+                return self.entries(written.entries(), at, source, problems);
+            }
+            Ok(serde_json::Value::Array(items)) => {
+                for item in &items {
+                    let text = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+                    self.declare(None, text);
+                }
+                return;
+            }
+            _ => {}
+        }
         match shell_words::split(text) {
             Ok(words) => {
                 for word in words {
@@ -195,6 +215,14 @@ impl Parameters {
     }
 
     fn definition(&mut self, entries: &[Entry], item: &Node, at: &str, source: u32, problems: &mut Vec<CoreProblem>) {
+        for entry in entries.iter().filter(|entry| !DEFINITION.contains(&entry.key.as_str())) {
+            let problem = CoreProblem::error(code::UNKNOWN_FIELD, format!("unknown key `{}`", cut(&entry.key)))
+                .at(path::key(at, &entry.key), Some(entry.key_span.position(source)));
+            problems.push(match suggest::nearest(&entry.key, DEFINITION.iter().copied()) {
+                Some(meant) => problem.help(format!("did you mean `{meant}`?")).fix(meant),
+                None => problem.help(format!("keys of a definition: `{}`", DEFINITION.join("`, `"))),
+            });
+        }
         let name = item.entry("name").and_then(|entry| entry.value.scalar()).unwrap_or_default().to_owned();
         if let Some(problem) = name_problem(&name) {
             problems.push(problem.at(path::key(at, "name"), Some(item.span.position(source))));
@@ -206,10 +234,13 @@ impl Parameters {
 
     /// A later declaration of the same name wins and stands where the first one stood.
     fn declare(&mut self, name: Option<String>, value: String) {
-        match self.declared.iter_mut().find(|known| name.is_some() && known.name == name) {
-            Some(known) => known.value = value,
-            None => self.declared.push(Parameter { name, value }),
+        let known = name.as_ref().and_then(|name| self.named.get(name)).and_then(|at| self.declared.get_mut(*at));
+        if let Some(known) = known {
+            known.value = value;
+            return;
         }
+        self.named.extend(name.clone().map(|name| (name, self.declared.len())));
+        self.declared.push(Parameter { name, value });
     }
 
     /// The values of this run: what was given from outside wins.
@@ -255,6 +286,5 @@ impl Parameters {
 
 fn is_definition(entries: &[Entry]) -> bool {
     entries.iter().any(|entry| entry.key == "name")
-        && entries.iter().all(|entry| DEFINITION.contains(&entry.key.as_str()))
-        && entries.len() > 1
+        && entries.iter().any(|entry| entry.key != "name" && DEFINITION.contains(&entry.key.as_str()))
 }
