@@ -1,0 +1,245 @@
+//! The reading side of a log, with the kubelet's own rules for stamps, parts and `since`.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use bytes::Bytes;
+use futures_util::stream::{Stream, unfold};
+use jiff::Timestamp;
+
+use super::{Log, Reach, Wanted};
+use tokio::sync::watch;
+
+/// Bytes read at once; also about the size of a chunk of the answer.
+const BLOCK: u64 = 64 * 1024;
+/// Width of a stamp: `2026-01-01T00:00:00.000000000Z`.
+const STAMP: usize = 30;
+/// The stamp, a space, the tag and another.
+const HEADER: usize = STAMP + 3;
+
+/// Reads a log. Blocking reads, as the writer's: they come out of the page cache.
+pub(super) fn open(
+    log: &Log,
+    wanted: Wanted,
+) -> io::Result<impl Stream<Item = Result<Bytes, io::Error>> + Send + use<>> {
+    let mut file = File::open(&log.path)?;
+    let mut reach = log.reach.clone();
+    let first = *reach.borrow_and_update();
+    let position = match wanted.tail {
+        Some(lines) => tail_start(&mut file, first.length, lines)?,
+        None => 0,
+    };
+    file.seek(SeekFrom::Start(position))?;
+    let state = Reading {
+        file,
+        position,
+        pending: Vec::new(),
+        starts_line: true,
+        left: wanted.limit,
+        // Without follow the log is what it is now.
+        end: (!wanted.follows).then_some(first),
+        reach,
+        wanted,
+    };
+    Ok(unfold(Some(state), async |state| {
+        let mut state = state?;
+        match state.next().await {
+            Ok(Some(chunk)) => Some((Ok(chunk), Some(state))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    }))
+}
+
+struct Reading {
+    file: File,
+    position: u64,
+    /// The beginning of a record whose end has not been read.
+    pending: Vec<u8>,
+    starts_line: bool,
+    left: Option<u64>,
+    end: Option<Reach>,
+    reach: watch::Receiver<Reach>,
+    wanted: Wanted,
+}
+
+impl Reading {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            if self.left == Some(0) {
+                return Ok(None);
+            }
+            let reach = self.end.unwrap_or_else(|| *self.reach.borrow_and_update());
+            if self.position < reach.length {
+                let chunk = self.read(reach.length)?;
+                if !chunk.is_empty() {
+                    return Ok(Some(chunk));
+                }
+            } else if self.end.is_some() || reach.is_ended || self.reach.changed().await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads the next block and gives what of it is wanted.
+    fn read(&mut self, length: u64) -> io::Result<Bytes> {
+        let count = length.saturating_sub(self.position).min(BLOCK);
+        let read = Read::by_ref(&mut self.file).take(count).read_to_end(&mut self.pending)?;
+        if read == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        self.position = self.position.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        let mut block = std::mem::take(&mut self.pending);
+        let whole = block.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last.saturating_add(1));
+        self.pending = block.split_off(whole);
+        let mut out = Vec::with_capacity(block.len());
+        for record in block.split_inclusive(|byte| *byte == b'\n') {
+            self.show(record, &mut out);
+            if self.left == Some(0) {
+                break;
+            }
+        }
+        Ok(out.into())
+    }
+
+    fn show(&mut self, record: &[u8], out: &mut Vec<u8>) {
+        let Some((header, text)) = record.split_at_checked(HEADER) else { return };
+        let is_partial = header.get(STAMP.saturating_add(1)) == Some(&b'P');
+        let stamp = header.get(..STAMP).unwrap_or_default();
+        if self.wanted.since.is_some_and(|since| read_stamp(stamp).is_some_and(|stamp| stamp < since)) {
+            return;
+        }
+        // The line end is part of a whole record; a part has none of its own.
+        let text = if is_partial { text.strip_suffix(b"\n").unwrap_or(text) } else { text };
+        if self.wanted.has_stamps && self.starts_line {
+            self.push(stamp, out);
+            self.push(b" ", out);
+        }
+        self.push(text, out);
+        self.starts_line = !is_partial;
+    }
+
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let taken = match &mut self.left {
+            None => bytes,
+            Some(left) => {
+                let fits = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left = left.saturating_sub(u64::try_from(fits).unwrap_or(u64::MAX));
+                bytes.get(..fits).unwrap_or_default()
+            }
+        };
+        out.extend_from_slice(taken);
+    }
+}
+
+fn read_stamp(stamp: &[u8]) -> Option<Timestamp> {
+    std::str::from_utf8(stamp).ok()?.parse().ok()
+}
+
+/// Where the last `lines` records begin.
+fn tail_start(file: &mut File, length: u64, lines: u64) -> io::Result<u64> {
+    let mut position = length;
+    let mut ends = 0_u64;
+    while position > 0 {
+        let start = position.saturating_sub(BLOCK);
+        file.seek(SeekFrom::Start(start))?;
+        let mut block = Vec::new();
+        Read::by_ref(file).take(position.saturating_sub(start)).read_to_end(&mut block)?;
+        for (index, _) in block.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            // The end of the record before the first that is wanted.
+            if ends == lines {
+                return Ok(start.saturating_add(u64::try_from(index).unwrap_or(u64::MAX)).saturating_add(1));
+            }
+            ends = ends.saturating_add(1);
+        }
+        position = start;
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::super::Writer;
+    use super::*;
+    use crate::clock::Clock;
+
+    async fn read(log: &Log, wanted: Wanted) -> String {
+        let chunks: Vec<_> = Box::pin(open(log, wanted).unwrap()).map(Result::unwrap).collect().await;
+        String::from_utf8_lossy(&chunks.concat()).into_owned()
+    }
+
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        clock: Clock,
+        writer: Writer,
+        log: Log,
+    }
+
+    fn fixture() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::starting_at("2026-01-01T00:00:00.5Z".parse().unwrap());
+        let (writer, log) = Writer::create(folder.path().join("logs/step.log"), clock.clone()).unwrap();
+        Fixture { _folder: folder, clock, writer, log }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_come_back_as_they_were_written() {
+        let Fixture { _folder, clock: _, mut writer, log } = fixture();
+        writer.write(b"a\n\nb").unwrap();
+        writer.write(b"c\nend").unwrap();
+        drop(writer);
+        assert_eq!(read(&log, Wanted::default()).await, "a\n\nbc\nend");
+        let stamp = "2026-01-01T00:00:00.500000000Z";
+        let stamped = Wanted { has_stamps: true, ..Wanted::default() };
+        assert_eq!(read(&log, stamped).await, format!("{stamp} a\n{stamp} \n{stamp} bc\n{stamp} end"));
+        assert_eq!(read(&log, Wanted { tail: Some(2), ..Wanted::default() }).await, "bc\nend");
+        assert_eq!(read(&log, Wanted { tail: Some(0), ..Wanted::default() }).await, "");
+        assert_eq!(read(&log, Wanted { limit: Some(4), ..Wanted::default() }).await, "a\n\nb");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_line_has_one_stamp_and_comes_whole() {
+        let Fixture { _folder, clock: _, mut writer, log } = fixture();
+        let long = "x".repeat(40 * 1024);
+        for piece in long.as_bytes().chunks(1000) {
+            writer.write(piece).unwrap();
+        }
+        writer.write(b"\nshort\n").unwrap();
+        drop(writer);
+        let stamped = read(&log, Wanted { has_stamps: true, ..Wanted::default() }).await;
+        let lines: Vec<&str> = stamped.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0].len(), STAMP + 1 + long.len());
+        // The kubelet counts records: the tail of a long line is its last part.
+        let tail = read(&log, Wanted { tail: Some(2), ..Wanted::default() }).await;
+        assert_eq!(tail, format!("{}\nshort\n", "x".repeat(40 * 1024 - 2 * 16 * 1024)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn since_leaves_out_what_is_older() {
+        let Fixture { _folder, clock, mut writer, log } = fixture();
+        writer.write(b"old\n").unwrap();
+        clock.sleep(std::time::Duration::from_secs(2)).await;
+        writer.write(b"new\n").unwrap();
+        drop(writer);
+        let since = "2026-01-01T00:00:01Z".parse().ok();
+        assert_eq!(read(&log, Wanted { since, ..Wanted::default() }).await, "new\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_gets_what_is_written_later_and_then_the_end() {
+        let Fixture { _folder, clock, mut writer, log } = fixture();
+        writer.write(b"first\n").unwrap();
+        let follow = read(&log, Wanted { follows: true, ..Wanted::default() });
+        let write = async move {
+            clock.sleep(std::time::Duration::from_secs(5)).await;
+            writer.write(b"second\n").unwrap();
+            clock.sleep(std::time::Duration::from_secs(5)).await;
+            drop(writer);
+        };
+        let (text, ()) = tokio::join!(follow, write);
+        assert_eq!(text, "first\nsecond\n");
+    }
+}
