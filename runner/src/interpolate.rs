@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::layer::Layer;
-use model::path::Segment;
+use model::path::value_at;
 use model::template::{self, Operation, Part, Variable};
 use model::workflow::{Command, Step, Workflow};
 use serde_json::Value;
@@ -140,7 +140,7 @@ impl Scope {
         resolved.variables = layer
             .variables
             .iter()
-            .filter(|path| text_at(&resolved.value, path).is_some_and(template::has_variable))
+            .filter(|path| value_at(&resolved.value, path).and_then(Value::as_str).is_some_and(template::has_variable))
             .cloned()
             .collect();
         resolved
@@ -155,18 +155,6 @@ impl Scope {
             _ => {}
         }
     }
-}
-
-/// The text at a path of a config.
-fn text_at<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
-    let mut here = value;
-    for segment in model::path::parse(path)? {
-        here = match segment {
-            Segment::Key(key) => here.get(key)?,
-            Segment::Index(index) => here.get(index)?,
-        };
-    }
-    here.as_str()
 }
 
 /// A place inside a value that is JSON; none: it is not, or there is no such place.

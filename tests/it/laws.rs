@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use model::config::EffectiveConfig;
 use model::field::{Kind, Mapping};
 use model::layer::{Layer, MergeStep, Merged, Origin};
+use model::path::value_at;
 use model::review::Phase;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -61,14 +62,6 @@ fn merge(layers: &[Layer]) -> Merged {
     rules::merge(layers, &[MergeStep { step: "s".to_owned(), ranks }]).unwrap().remove(0)
 }
 
-/// The value at a path of a layer or config.
-fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    model::path::parse(path).unwrap().into_iter().try_fold(value, |here, segment| match segment {
-        model::path::Segment::Key(key) => here.get(key),
-        model::path::Segment::Index(index) => here.get(index),
-    })
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -100,11 +93,11 @@ proptest! {
                 continue;
             }
             let held = layers.iter().find(|layer| layer.origin == origin.layer).unwrap();
-            let value = at(&held.value, path);
+            let value = value_at(&held.value, path);
             prop_assert!(value.is_some(), "{} does not hold {}", origin.layer, path);
             // Exit codes are sorted, so that an item may stand elsewhere in its list.
             let scalar = value.is_some_and(|value| !value.is_object() && !value.is_array());
-            if let Some(found) = at(&merged.config, path).filter(|_| scalar && !path.contains("values[")) {
+            if let Some(found) = value_at(&merged.config, path).filter(|_| scalar && !path.contains("values[")) {
                 prop_assert_eq!(Some(found), value, "{}", path);
             }
         }

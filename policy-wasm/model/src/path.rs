@@ -95,6 +95,14 @@ pub fn parse(path: &str) -> Option<Vec<Segment>> {
     Some(segments)
 }
 
+/// The value at a path of a document; none: there is no such place.
+pub fn value_at<'a>(document: &'a serde_json::Value, path: &str) -> Option<&'a serde_json::Value> {
+    parse(path)?.into_iter().try_fold(document, |here, segment| match segment {
+        Segment::Key(key) => here.get(key),
+        Segment::Index(index) => here.get(index),
+    })
+}
+
 /// Whether `path` is `ancestor` or lies inside it. The empty path holds everything.
 pub fn is_within(path: &str, ancestor: &str) -> bool {
     match path.strip_prefix(ancestor) {

@@ -4,12 +4,20 @@
 //! the place of the alias, merge keys (`<<`) are put in. Only text that is no YAML ends the work; a key that is there
 //! twice or is no text is a problem, and reading goes on.
 
+mod node;
+mod places;
+mod scalar;
+
 use std::collections::HashMap;
 
-use model::layer::Position;
 use model::path;
 use model::problem::{CoreProblem, code};
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as Marked, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+
+pub(crate) use node::{Content, Entry, Node, Span, cut, cut_to};
+use places::Places;
+pub(crate) use scalar::integer;
+use scalar::resolve;
 
 /// Largest text, in bytes.
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -19,179 +27,6 @@ pub(crate) const MAX_DEPTH: usize = 64;
 pub(crate) const MAX_PROBLEMS: usize = 10_000;
 /// Largest number of nodes after aliases are followed.
 pub(crate) const MAX_NODES: usize = 2_000_000;
-
-/// Where a node stands in its source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Span {
-    line: u32,
-    column: u32,
-    offset: u32,
-    length: u32,
-}
-
-impl Span {
-    /// The same as a position in source number `source`.
-    pub(crate) fn position(self, source: u32) -> Position {
-        Position { source, line: self.line, column: self.column, offset: self.offset, length: self.length }
-    }
-}
-
-/// A value and its place.
-#[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) content: Content,
-    pub(crate) span: Span,
-}
-
-/// What a node holds.
-#[derive(Debug, Clone)]
-pub(crate) enum Content {
-    /// A scalar that means text: quoted, in a block, or plain and nothing else.
-    Text(String),
-    /// A plain scalar that means a whole number, as written; it may be too large for 64 bits.
-    Integer(String),
-    /// A plain scalar that means a number with a fraction or exponent, as written.
-    Float(String),
-    /// A plain scalar that means a boolean, and as written.
-    Boolean(bool, String),
-    /// Nothing, or a plain scalar that means nothing.
-    Null,
-    /// A list.
-    List(Vec<Node>),
-    /// A mapping in file order; no key is there twice.
-    Mapping(Vec<Entry>),
-}
-
-/// A key with its value.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    /// The key; of a number or boolean its text.
-    pub(crate) key: String,
-    /// The key was no text: it has its problem.
-    pub(crate) is_odd: bool,
-    pub(crate) key_span: Span,
-    pub(crate) value: Node,
-}
-
-impl Node {
-    /// The entries of a mapping; none of anything else.
-    pub(crate) fn entries(&self) -> &[Entry] {
-        match &self.content {
-            Content::Mapping(entries) => entries,
-            _ => &[],
-        }
-    }
-
-    /// The entry with this key.
-    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
-        self.entries().iter().find(|entry| entry.key == key)
-    }
-
-    /// The scalar's text as written; none for null and collections.
-    pub(crate) fn scalar(&self) -> Option<&str> {
-        match &self.content {
-            Content::Text(text) | Content::Integer(text) | Content::Float(text) | Content::Boolean(_, text) => {
-                Some(text)
-            }
-            _ => None,
-        }
-    }
-
-    /// What the node is, in the words of a message: ``the number `5` ``, `a list` …
-    pub(crate) fn found(&self) -> String {
-        match &self.content {
-            Content::Text(text) => format!("the text `{}`", cut(text)),
-            Content::Integer(text) | Content::Float(text) => format!("the number `{}`", cut(text)),
-            Content::Boolean(_, text) => format!("the boolean `{text}`"),
-            Content::Null => "nothing".to_owned(),
-            Content::List(_) => "a list".to_owned(),
-            Content::Mapping(_) => "a mapping".to_owned(),
-        }
-    }
-
-    /// A tree without places, from JSON.
-    pub(crate) fn from_json(value: &serde_json::Value) -> Node {
-        use serde_json::Value;
-        let content = match value {
-            Value::Null => Content::Null,
-            Value::Bool(value) => Content::Boolean(*value, value.to_string()),
-            Value::Number(number) if number.is_f64() => Content::Float(number.to_string()),
-            Value::Number(number) => Content::Integer(number.to_string()),
-            Value::String(text) => Content::Text(text.clone()),
-            Value::Array(items) => Content::List(items.iter().map(Node::from_json).collect()),
-            Value::Object(entries) => Content::Mapping(
-                entries
-                    .iter()
-                    .map(|(key, value)| Entry {
-                        key: key.clone(),
-                        is_odd: false,
-                        key_span: Span::default(),
-                        value: Node::from_json(value),
-                    })
-                    .collect(),
-            ),
-        };
-        Node { content, span: Span::default() }
-    }
-
-    /// The number of nodes in this tree.
-    fn count(&self) -> usize {
-        1 + match &self.content {
-            Content::List(items) => items.iter().map(Node::count).sum(),
-            Content::Mapping(entries) => entries.iter().map(|entry| 1 + entry.value.count()).sum(),
-            _ => 0,
-        }
-    }
-
-    fn depth(&self) -> usize {
-        1 + match &self.content {
-            Content::List(items) => items.iter().map(Node::depth).max().unwrap_or(0),
-            Content::Mapping(entries) => entries.iter().map(|entry| entry.value.depth()).max().unwrap_or(0),
-            _ => 0,
-        }
-    }
-
-    /// Puts this tree where an alias stands.
-    pub(crate) fn placed_at(mut self, span: Span) -> Node {
-        fn place(node: &mut Node, span: Span) {
-            node.span = span;
-            match &mut node.content {
-                Content::List(items) => items.iter_mut().for_each(|item| place(item, span)),
-                Content::Mapping(entries) => {
-                    for entry in entries {
-                        entry.key_span = span;
-                        place(&mut entry.value, span);
-                    }
-                }
-                _ => {}
-            }
-        }
-        place(&mut self, span);
-        self
-    }
-}
-
-/// A text for a message: control characters escaped, long ones cut.
-pub(crate) fn cut(text: &str) -> String {
-    cut_to(text, 60)
-}
-
-/// A text for a message: control characters escaped, more than `longest` characters cut.
-pub(crate) fn cut_to(text: &str, longest: usize) -> String {
-    let mut shown = String::new();
-    for (count, character) in text.chars().enumerate() {
-        if count == longest {
-            shown.push('…');
-            break;
-        }
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
 
 /// Reads the one document of `text`; none: it is no YAML, or holds nothing. Problems get `source`.
 pub(crate) fn read(text: &str, source: u32, problems: &mut Vec<CoreProblem>) -> Option<Node> {
@@ -217,85 +52,6 @@ pub(crate) fn read(text: &str, source: u32, problems: &mut Vec<CoreProblem>) -> 
         Err(problem) => {
             problems.push(*problem);
             None
-        }
-    }
-}
-
-/// Turns markers (in characters) into byte offsets without walking the whole text each time.
-struct Places<'a> {
-    text: &'a str,
-    /// Bytes that precede `text` in the source.
-    lead: usize,
-    /// Byte offset of every `STRIDE`th character; empty when every character is one byte.
-    strides: Vec<u32>,
-}
-
-const STRIDE: usize = 256;
-
-impl<'a> Places<'a> {
-    fn new(text: &'a str, lead: usize) -> Self {
-        let strides = if text.is_ascii() {
-            Vec::new()
-        } else {
-            text.char_indices().step_by(STRIDE).map(|(byte, _)| byte as u32).collect()
-        };
-        Places { text, lead, strides }
-    }
-
-    /// Byte offset of character number `index`.
-    fn byte(&self, index: usize) -> usize {
-        if self.strides.is_empty() {
-            return index.min(self.text.len());
-        }
-        let base = self.strides.get(index / STRIDE).copied().unwrap_or(self.text.len() as u32) as usize;
-        let rest = self.text.get(base..).unwrap_or_default();
-        rest.char_indices().nth(index % STRIDE).map_or(self.text.len(), |(byte, _)| base + byte)
-    }
-
-    fn span(&self, marked: &Marked) -> Span {
-        let from = self.byte(marked.start.index());
-        let to = self.byte(marked.end.index()).max(from);
-        // Block scalars and plain scalars of several lines end after their line break.
-        let length = self.text.get(from..to).unwrap_or_default().trim_end().len();
-        self.at(&marked.start, from, length)
-    }
-
-    fn at(&self, marker: &Marker, byte: usize, length: usize) -> Span {
-        Span {
-            line: marker.line() as u32,
-            column: marker.col() as u32 + 1,
-            offset: (byte + self.lead) as u32,
-            length: length as u32,
-        }
-    }
-
-    /// Whether a quote stands at a place.
-    fn starts_with_quote(&self, span: Span) -> bool {
-        let at = (span.offset as usize).checked_sub(self.lead);
-        at.and_then(|at| self.text.as_bytes().get(at)).is_some_and(|byte| matches!(byte, b'"' | b'\''))
-    }
-
-    /// The first tab that indents a line, on the line of `byte` or one of the next two.
-    fn indenting_tab(&self, byte: usize) -> Option<usize> {
-        let mut start = self.text.get(..byte)?.rfind('\n').map_or(0, |at| at + 1);
-        for line in self.text.get(start..)?.split_inclusive('\n').take(3) {
-            let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
-            if let Some(tab) = line.get(..indent).and_then(|indent| indent.find('\t')) {
-                return Some(start + tab);
-            }
-            start += line.len();
-        }
-        None
-    }
-
-    fn of_byte(&self, byte: usize) -> Span {
-        let before = self.text.get(..byte).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Span {
-            line: before.matches('\n').count() as u32 + 1,
-            column: before.get(line_start..).unwrap_or_default().chars().count() as u32 + 1,
-            offset: (byte + self.lead) as u32,
-            length: 1,
         }
     }
 }
@@ -696,56 +452,4 @@ fn place_of(open: &[Open]) -> String {
         }
     }
     place
-}
-
-/// The meaning of a plain scalar by the core schema of YAML 1.2; none: text.
-fn resolve(text: &str) -> Option<Content> {
-    let written = || text.to_owned();
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Some(Content::Null),
-        "true" | "True" | "TRUE" => return Some(Content::Boolean(true, written())),
-        "false" | "False" | "FALSE" => return Some(Content::Boolean(false, written())),
-        ".nan" | ".NaN" | ".NAN" => return Some(Content::Float(written())),
-        _ => {}
-    }
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if digits(unsigned)
-        || text.strip_prefix("0x").is_some_and(|hex| !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit()))
-        || text
-            .strip_prefix("0o")
-            .is_some_and(|octal| !octal.is_empty() && octal.bytes().all(|b| (b'0'..=b'7').contains(&b)))
-    {
-        return Some(Content::Integer(written()));
-    }
-    if matches!(unsigned, ".inf" | ".Inf" | ".INF") {
-        return Some(Content::Float(written()));
-    }
-    let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
-        Some(at) => (unsigned.get(..at)?, Some(unsigned.get(at + 1..)?)),
-        None => (unsigned, None),
-    };
-    let exponent_fits = exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)));
-    let (whole, fraction) = match mantissa.split_once('.') {
-        Some((whole, fraction)) => (whole, Some(fraction)),
-        None => (mantissa, None),
-    };
-    let mantissa_fits = match fraction {
-        Some(fraction) => {
-            (digits(whole) && (fraction.is_empty() || digits(fraction))) || (whole.is_empty() && digits(fraction))
-        }
-        None => digits(whole),
-    };
-    (exponent_fits && mantissa_fits).then(|| Content::Float(written()))
-}
-
-/// The value of a whole number as written; none: it does not fit 64 bits.
-pub(crate) fn integer(text: &str) -> Option<i64> {
-    if let Some(hex) = text.strip_prefix("0x") {
-        return i64::from_str_radix(hex, 16).ok();
-    }
-    if let Some(octal) = text.strip_prefix("0o") {
-        return i64::from_str_radix(octal, 8).ok();
-    }
-    text.parse().ok()
 }

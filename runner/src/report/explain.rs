@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use model::layer::{Merged, Origin, Overridden, Position, Provenance};
-use model::path::{self, Segment};
+use model::path::{self, Segment, value_at};
 use model::workflow::Step;
 use serde::Serialize;
 use serde_json::Value;
@@ -179,16 +179,4 @@ fn place(layer: &Origin, position: Option<Position>, sources: &[Source]) -> Stri
 
 fn file(position: Position, sources: &[Source]) -> Option<&str> {
     sources.get(position.source as usize).map(|source| source.name.as_str())
-}
-
-/// The value at a path.
-pub(crate) fn value_at<'a>(config: &'a Value, path: &str) -> Option<&'a Value> {
-    let mut here = config;
-    for segment in path::parse(path)? {
-        here = match segment {
-            Segment::Key(key) => here.get(key)?,
-            Segment::Index(index) => here.get(index)?,
-        };
-    }
-    Some(here)
 }

@@ -1,0 +1,85 @@
+//! From the parser's markers to lines, columns and bytes.
+
+use saphyr_parser::{Marker, Span as Marked};
+
+use super::Span;
+
+/// Turns markers (in characters) into byte offsets without walking the whole text each time.
+pub(super) struct Places<'a> {
+    /// The text, without a byte order mark.
+    pub(super) text: &'a str,
+    /// Bytes that precede `text` in the source.
+    lead: usize,
+    /// Byte offset of every `STRIDE`th character; empty when every character is one byte.
+    strides: Vec<u32>,
+}
+
+const STRIDE: usize = 256;
+
+impl<'a> Places<'a> {
+    pub(super) fn new(text: &'a str, lead: usize) -> Self {
+        let strides = if text.is_ascii() {
+            Vec::new()
+        } else {
+            text.char_indices().step_by(STRIDE).map(|(byte, _)| byte as u32).collect()
+        };
+        Places { text, lead, strides }
+    }
+
+    /// Byte offset of character number `index`.
+    pub(super) fn byte(&self, index: usize) -> usize {
+        if self.strides.is_empty() {
+            return index.min(self.text.len());
+        }
+        let base = self.strides.get(index / STRIDE).copied().unwrap_or(self.text.len() as u32) as usize;
+        let rest = self.text.get(base..).unwrap_or_default();
+        rest.char_indices().nth(index % STRIDE).map_or(self.text.len(), |(byte, _)| base + byte)
+    }
+
+    pub(super) fn span(&self, marked: &Marked) -> Span {
+        let from = self.byte(marked.start.index());
+        let to = self.byte(marked.end.index()).max(from);
+        // Block scalars and plain scalars of several lines end after their line break.
+        let length = self.text.get(from..to).unwrap_or_default().trim_end().len();
+        self.at(&marked.start, from, length)
+    }
+
+    pub(super) fn at(&self, marker: &Marker, byte: usize, length: usize) -> Span {
+        Span {
+            line: marker.line() as u32,
+            column: marker.col() as u32 + 1,
+            offset: (byte + self.lead) as u32,
+            length: length as u32,
+        }
+    }
+
+    /// Whether a quote stands at a place.
+    pub(super) fn starts_with_quote(&self, span: Span) -> bool {
+        let at = (span.offset as usize).checked_sub(self.lead);
+        at.and_then(|at| self.text.as_bytes().get(at)).is_some_and(|byte| matches!(byte, b'"' | b'\''))
+    }
+
+    /// The first tab that indents a line, on the line of `byte` or one of the next two.
+    pub(super) fn indenting_tab(&self, byte: usize) -> Option<usize> {
+        let mut start = self.text.get(..byte)?.rfind('\n').map_or(0, |at| at + 1);
+        for line in self.text.get(start..)?.split_inclusive('\n').take(3) {
+            let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+            if let Some(tab) = line.get(..indent).and_then(|indent| indent.find('\t')) {
+                return Some(start + tab);
+            }
+            start += line.len();
+        }
+        None
+    }
+
+    pub(super) fn of_byte(&self, byte: usize) -> Span {
+        let before = self.text.get(..byte).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Span {
+            line: before.matches('\n').count() as u32 + 1,
+            column: before.get(line_start..).unwrap_or_default().chars().count() as u32 + 1,
+            offset: (byte + self.lead) as u32,
+            length: 1,
+        }
+    }
+}
