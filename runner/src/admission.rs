@@ -4,11 +4,12 @@
 //! values. An [`Admitted`] is the proof that every policy in mode enforce was asked about exactly these values and none
 //! denied. It can only be made here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use model::config::EffectiveConfig;
 use model::document::{Document as _, Reading};
 use model::layer::{Layer, MergeStep, Merged, Origin};
+use model::names::RunId;
 use model::problem::CoreProblem;
 use model::report::{Answers, PolicyAnswers, Report, SourceText, StepAnswer, StepPlace, Verdict, report};
 use model::review::{Phase, ReviewStep, ReviewWorkflow};
@@ -17,6 +18,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use crate::interpolate::Scope;
+use crate::manifest::Identity;
 use crate::plan::Effective;
 use crate::policy_set::{Enforced, PolicySet};
 use crate::sources::Source;
@@ -28,6 +30,12 @@ pub enum AdmissionError {
     /// The core policy gave no valid answer.
     #[error(transparent)]
     Core(#[from] CoreError),
+    /// A command step never becomes a Job.
+    #[error("step `{step}` runs on this machine, not on Kubernetes")]
+    NotKubernetes {
+        /// The step.
+        step: String,
+    },
     /// Two steps have the same name, so nobody could say which of them was reviewed.
     #[error("core policy `{core}` lets two steps be called `{step}`")]
     SameName {
@@ -49,6 +57,18 @@ pub enum AdmissionError {
     },
 }
 
+impl AdmissionError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<&str> {
+        match self {
+            AdmissionError::Core(error) => error.help(),
+            AdmissionError::NotKubernetes { .. } | AdmissionError::SameName { .. } | AdmissionError::Config { .. } => {
+                None
+            }
+        }
+    }
+}
+
 /// A Kubernetes step whose final values every policy has admitted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admitted {
@@ -64,6 +84,8 @@ pub struct Preview {
 /// What the rules have seen and let pass.
 #[derive(Debug, Clone, PartialEq)]
 struct Reviewed {
+    run_id: RunId,
+    workflow: String,
     step: String,
     config: EffectiveConfig,
     argv: Option<Vec<String>>,
@@ -73,6 +95,11 @@ impl Admitted {
     /// Name of the step.
     pub fn step(&self) -> &str {
         &self.reviewed.step
+    }
+
+    /// What one attempt of it is called: the names that the policies were shown.
+    pub fn identity(&self, attempt: u32) -> Identity {
+        self.reviewed.identity(attempt)
     }
 
     /// The effective config, every value final.
@@ -86,10 +113,21 @@ impl Admitted {
     }
 }
 
+impl Reviewed {
+    fn identity(&self, attempt: u32) -> Identity {
+        Identity { run_id: self.run_id.clone(), workflow: self.workflow.clone(), step: self.step.clone(), attempt }
+    }
+}
+
 impl Preview {
     /// Name of the step.
     pub fn step(&self) -> &str {
         &self.reviewed.step
+    }
+
+    /// What its first attempt would be called.
+    pub fn identity(&self) -> Identity {
+        self.reviewed.identity(1)
     }
 
     /// The effective config; a value that is known only while running is as written.
@@ -141,7 +179,8 @@ pub(crate) fn evaluate(
 
     let mut failures: BTreeMap<(usize, String), model::review::Failure> = BTreeMap::new();
     if set.policies().iter().any(|enforced| enforced.policy.description().shapes) {
-        let mut shaping = Shaping { layers: layers.to_vec(), steps: of_file };
+        let below = vec![0; of_file.len()];
+        let mut shaping = Shaping { layers: layers.to_vec(), steps: of_file, below };
         for (index, enforced) in set.policies().iter().enumerate() {
             if !enforced.policy.description().shapes {
                 continue;
@@ -158,7 +197,7 @@ pub(crate) fn evaluate(
                 .collect();
             for ((answer, step), shaped) in answers.into_iter().zip(&kubernetes).zip(0..) {
                 match answer {
-                    Ok(layers) => shaping.add(enforced, shaped, layers),
+                    Ok(layers) => shaping.add(enforced.policy.name(), shaped, layers),
                     Err(failure) => {
                         failures.insert((index, step.name.clone()), failure);
                     }
@@ -181,24 +220,20 @@ pub(crate) fn evaluate(
 struct Shaping {
     layers: Vec<Layer>,
     steps: Vec<MergeStep>,
+    /// For each step, how many defaults lie under its file.
+    below: Vec<usize>,
 }
 
 impl Shaping {
     /// Defaults lie under everything the file says, over the defaults of earlier policies; overrides lie on top.
-    fn add(&mut self, enforced: &Enforced, step: usize, shaped: Layers) {
-        let origin = Origin::Policy(enforced.policy.name().to_owned());
+    fn add(&mut self, policy: &str, step: usize, shaped: Layers) {
+        let origin = Origin::Policy(policy.to_owned());
         let below = self.push(&origin, shaped.defaults);
         let above = self.push(&origin, shaped.overrides);
-        let Some(step) = self.steps.get_mut(step) else { return };
+        let (Some(step), Some(defaults)) = (self.steps.get_mut(step), self.below.get_mut(step)) else { return };
         if let Some(rank) = below {
-            let at = step
-                .ranks
-                .iter()
-                .position(|rank| {
-                    self.layers.get(*rank as usize).is_none_or(|layer| !matches!(layer.origin, Origin::Policy(_)))
-                })
-                .unwrap_or(step.ranks.len());
-            step.ranks.insert(at, rank);
+            step.ranks.insert(*defaults, rank);
+            *defaults += 1;
         }
         step.ranks.extend(above);
     }
@@ -330,13 +365,16 @@ pub fn admit(
     effective: &Effective,
     step: &Step,
     scope: &Scope,
-    run_id: &str,
+    run_id: &RunId,
 ) -> Result<Admission<Admitted>, AdmissionError> {
+    if step.kind != StepKind::Kubernetes {
+        return Err(AdmissionError::NotKubernetes { step: step.name.clone() });
+    }
     let scope = scope.of_step(step);
     let layers: Vec<Layer> = effective.layers().iter().map(|layer| scope.layer(layer)).collect();
     let mut asked = step.clone();
     asked.command = step.command.as_ref().map(|command| scope.command(command));
-    let (reviewed, report) = gate(set, Phase::Submit, effective, Some(run_id), &layers, &[&asked])?;
+    let (reviewed, report) = gate(set, Phase::Submit, effective, run_id, &layers, &[&asked])?;
     Ok(match reviewed.and_then(|reviewed| reviewed.into_iter().next()) {
         Some(reviewed) => Admission::Admitted(Admitted { reviewed }, report),
         None => Admission::Refused(report),
@@ -351,28 +389,29 @@ pub fn preview(
     set: &PolicySet,
     effective: &Effective,
     scope: &Scope,
+    run_id: &RunId,
 ) -> Result<Admission<Vec<Preview>>, AdmissionError> {
     let workflow = effective.workflow();
     let mut steps = Vec::new();
-    let mut layers: Vec<Layer> = Vec::new();
+    let mut layers: Vec<Layer> = effective.layers().to_vec();
+    // Steps that see the same values share a layer, else a thousand steps would copy what they inherit a thousand times.
+    let mut known: HashMap<(u32, String), u32> = HashMap::new();
     for step in workflow.all_steps() {
         let scope = scope.of_step(step);
         let mut asked = step.clone();
         asked.command = step.command.as_ref().map(|command| scope.command(command));
-        // Each step has values of its own, so the inherited layers are put in anew for each.
-        asked.ranks = step
-            .ranks
-            .iter()
-            .filter_map(|rank| effective.layers().get(*rank as usize))
-            .map(|layer| {
-                layers.push(scope.known(layer));
+        for rank in &mut asked.ranks {
+            let Some(layer) = effective.layers().get(*rank as usize) else { continue };
+            let Some(resolved) = scope.known(layer) else { continue };
+            *rank = *known.entry((*rank, resolved.value.to_string())).or_insert_with(|| {
+                layers.push(resolved);
                 layers.len() as u32 - 1
-            })
-            .collect();
+            });
+        }
         steps.push(asked);
     }
     let steps: Vec<&Step> = steps.iter().collect();
-    let (reviewed, report) = gate(set, Phase::Load, effective, None, &layers, &steps)?;
+    let (reviewed, report) = gate(set, Phase::Load, effective, run_id, &layers, &steps)?;
     Ok(match reviewed {
         Some(reviewed) => {
             Admission::Admitted(reviewed.into_iter().map(|reviewed| Preview { reviewed }).collect(), report)
@@ -386,11 +425,12 @@ fn gate(
     set: &PolicySet,
     phase: Phase,
     effective: &Effective,
-    run_id: Option<&str>,
+    run_id: &RunId,
     layers: &[Layer],
     steps: &[&Step],
 ) -> Result<(Option<Vec<Reviewed>>, Report), AdmissionError> {
-    let evaluation = evaluate(set, phase, effective.workflow(), run_id, layers, steps)?;
+    let shown_id = (phase == Phase::Submit).then(|| run_id.as_str());
+    let evaluation = evaluate(set, phase, effective.workflow(), shown_id, layers, steps)?;
     let report =
         report(&answers(phase, effective.sources(), effective.workflow(), &evaluation, evaluation.problems.clone()));
     if report.verdict != Verdict::Valid {
@@ -405,7 +445,8 @@ fn gate(
                 Some(Command::Argv(words)) => Some(words.clone()),
                 _ => None,
             };
-            Ok(Reviewed { step: step.name.clone(), config, argv })
+            let (run_id, workflow) = (run_id.clone(), effective.workflow().name.clone());
+            Ok(Reviewed { run_id, workflow, step: step.name.clone(), config, argv })
         })
         .collect::<Result<Vec<_>, AdmissionError>>()?;
     Ok((Some(reviewed), report))
@@ -414,4 +455,42 @@ fn gate(
 /// A document for a policy. The types of the model have text keys only, so writing cannot fail.
 fn json<T: serde::Serialize>(document: &T) -> String {
     serde_json::to_string(document).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers(default: bool, over: bool) -> Layers {
+        let value = |set: bool| if set { Map::from_iter([("image".to_owned(), Value::from("x"))]) } else { Map::new() };
+        Layers { defaults: value(default), overrides: value(over) }
+    }
+
+    #[track_caller]
+    fn stacked(file: Vec<u32>, expected: &[u32]) {
+        let of_file = |_| Layer {
+            origin: Origin::Dag,
+            value: Value::Null,
+            positions: BTreeMap::new(),
+            left_out: Vec::new(),
+            variables: Vec::new(),
+        };
+        let mut shaping = Shaping {
+            layers: file.iter().map(of_file).collect(),
+            steps: vec![MergeStep { step: "a".to_owned(), ranks: file }],
+            below: vec![0],
+        };
+        shaping.add("first", 0, layers(true, true));
+        shaping.add("second", 0, layers(true, false));
+        shaping.add("third", 0, layers(false, true));
+        assert_eq!(shaping.steps.first().map(|step| step.ranks.as_slice()), Some(expected));
+    }
+
+    #[test]
+    fn overrides_lie_above_every_default_also_of_a_step_without_layers() {
+        // first: default 0, override 1; second: default 2; third: override 3.
+        stacked(Vec::new(), &[0, 2, 1, 3]);
+        // The same after two layers of the file.
+        stacked(vec![0, 1], &[2, 4, 0, 1, 3, 5]);
+    }
 }

@@ -58,6 +58,9 @@ pub struct Rules {
     /// Parameter of the workflow; repeatable.
     #[arg(short = 'p', long = "param", value_name = "NAME=VALUE")]
     pub params: Vec<String>,
+    /// Further parameters: NAME=VALUE, or positional ones.
+    #[arg(last = true, value_name = "PARAM")]
+    pub more_params: Vec<String>,
 }
 
 /// `runner check`.
@@ -86,9 +89,6 @@ pub struct Render {
     /// How to print: YAML documents, or one JSON list.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
-    /// Further parameters: NAME=VALUE, or positional ones.
-    #[arg(last = true, value_name = "PARAM")]
-    pub more_params: Vec<String>,
 }
 
 /// `runner explain`.

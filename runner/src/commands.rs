@@ -6,9 +6,10 @@ mod explain;
 mod render;
 mod schema;
 
-use crate::cli::{Cli, Command, Rules};
+use crate::admission::AdmissionError;
+use crate::cli::{Cli, Command, Format, Rules};
 use crate::policy_set::{PolicySet, PolicySetError};
-use crate::report::{ExitCode, Streams};
+use crate::report::{CheckReport, ExitCode, Failed, Streams};
 use crate::sources::Base;
 
 /// Runs a command.
@@ -25,24 +26,41 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 /// What the shared options mean: the rules in force, base.yaml, and the parameters. A failure is told.
-fn rules(rules: Rules, more_params: Vec<String>, streams: Streams) -> Result<(PolicySet, Base, Vec<String>), ExitCode> {
-    let Rules { policies, base, mut params } = rules;
+fn rules(rules: Rules, format: Format, streams: Streams) -> Result<(PolicySet, Base, Vec<String>), ExitCode> {
+    let Rules { policies, base, mut params, more_params } = rules;
     params.extend(more_params);
-    let set = PolicySet::load(&policies).map_err(|error| refuse(&error, streams))?;
+    let set = PolicySet::load(&policies).map_err(|error| refuse(failures(&error), format, streams))?;
     Ok((set, Base::new(base), params))
 }
 
-fn refuse(error: &PolicySetError, streams: Streams) -> ExitCode {
+/// Why the rules cannot be put in force: all reasons.
+fn failures(error: &PolicySetError) -> Vec<Failed> {
     match error {
-        PolicySetError::Load(failures) => {
-            for failure in failures {
-                streams.error(failure, failure.help());
-            }
-        }
+        PolicySetError::Load(failures) => failures.iter().map(|failure| Failed::new(failure, failure.help())).collect(),
         PolicySetError::SameName { .. } => {
-            streams.error(error, Some("give each policy a name of its own, or leave one of the two out"));
+            vec![Failed::new(error, Some("give each policy a name of its own, or leave one of the two out"))]
         }
-        PolicySetError::Engine(_) => streams.error(error, None),
+        PolicySetError::Engine(_) => vec![Failed::new(error, None)],
+    }
+}
+
+/// The rules were asked and gave no usable answer.
+fn unanswered(error: &AdmissionError, format: Format, streams: Streams) -> ExitCode {
+    refuse(vec![Failed::new(error, error.help())], format, streams)
+}
+
+/// Tells why nothing could be judged: in words, and for programs as problems.
+fn refuse(failures: Vec<Failed>, format: Format, streams: Streams) -> ExitCode {
+    for failure in &failures {
+        streams.error(failure);
+    }
+    if format == Format::Json {
+        let problems: Vec<_> = failures.into_iter().map(Failed::problem).collect();
+        return ExitCode::Invalid.max(streams.json(&CheckReport {
+            version: 1,
+            policies: Vec::new(),
+            problems: &problems,
+        }));
     }
     ExitCode::Invalid
 }

@@ -134,16 +134,24 @@ impl Scope {
         resolved
     }
 
-    /// The same as far as values are known without running: a text in which a variable is left stays open.
-    pub fn known(&self, layer: &Layer) -> Layer {
-        let mut resolved = self.layer(layer);
-        resolved.variables = layer
-            .variables
-            .iter()
-            .filter(|path| value_at(&resolved.value, path).and_then(Value::as_str).is_some_and(template::has_variable))
-            .cloned()
-            .collect();
-        resolved
+    /// The same as far as values are known without running: a text in which a variable is not defined stays open. None:
+    /// the layer is as it was.
+    pub fn known(&self, layer: &Layer) -> Option<Layer> {
+        let mut value = layer.value.clone();
+        if layer.origin.is_file() {
+            self.leaves(&mut value);
+        }
+        if value == layer.value {
+            return None;
+        }
+        let is_open = |path: &&String| {
+            let written = value_at(&layer.value, path).and_then(Value::as_str).unwrap_or_default();
+            template::parse(written)
+                .iter()
+                .any(|part| matches!(part, Part::Variable(variable) if self.variable(variable).is_none()))
+        };
+        let variables = layer.variables.iter().filter(is_open).cloned().collect();
+        Some(Layer { value, variables, ..layer.clone() })
     }
 
     /// Texts only; keys never.

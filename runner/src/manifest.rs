@@ -83,7 +83,8 @@ impl Job {
 }
 
 /// The Job of one attempt.
-pub fn build(admitted: &Admitted, identity: &Identity) -> Job {
+pub fn build(admitted: &Admitted, attempt: u32) -> Job {
+    let identity = &admitted.identity(attempt);
     job(admitted.config(), admitted.argv(), identity)
 }
 
@@ -101,7 +102,8 @@ impl Manifest {
 }
 
 /// What the Job of a step would be. Nothing that submits takes it.
-pub fn preview(preview: &Preview, identity: &Identity) -> Manifest {
+pub fn preview(preview: &Preview) -> Manifest {
+    let identity = &preview.identity();
     Manifest { job: job(preview.config(), preview.argv(), identity) }
 }
 

@@ -75,7 +75,10 @@ pub fn plan(sources: &Sources, set: &PolicySet) -> Result<Planned, AdmissionErro
         // base.yaml that cannot be read counts as empty, a workflow file that cannot be read is left out: it has its
         // problem already. It is the last one, so that no index moves.
         .filter(|(index, source)| source.role == Role::Base || sources.is_readable(*index))
-        .map(|(_, source)| wasm::Source { name: &source.name, text: &source.text, role: source.role })
+        .map(|(index, source)| {
+            let text = if sources.is_readable(index) { source.text.as_str() } else { "" };
+            wasm::Source { name: &source.name, text, role: source.role }
+        })
         .collect();
     let mut loaded = set.core().load_sources(&texts, sources.arguments())?;
     let mut problems = sources.problems().to_vec();

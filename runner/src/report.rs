@@ -9,13 +9,14 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
+use model::problem::{Problem, Severity, code};
 use serde::Serialize;
 
 use crate::cli::Color;
 use crate::policy_set::PolicySet;
 
 pub use exit_code::ExitCode;
-pub use explain::{ExplainedStep, explain};
+pub use explain::{ExplainedStep, explain, field_path};
 pub use problems::{CheckReport, PolicyInForce, show_problems, summary};
 pub use render::render;
 
@@ -40,10 +41,31 @@ impl Streams {
         Streams { stdout: choice(io::stdout().is_terminal()), stderr: choice(io::stderr().is_terminal()) }
     }
 
-    /// Writes data. A reader that has gone away is no failure of ours.
-    pub fn data(&self, text: &str) {
+    /// Writes data, byte for byte. A reader that has gone away is no failure of ours; a full disk is.
+    #[must_use]
+    pub fn data(&self, text: &str) -> ExitCode {
+        let mut stream = io::stdout().lock();
+        let written = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+        self.written(written)
+    }
+
+    /// Writes text with colours as data; where the stream wants none they are taken out.
+    #[must_use]
+    pub fn coloured(&self, text: &str) -> ExitCode {
         let mut stream = AutoStream::new(io::stdout().lock(), self.stdout);
-        let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+        let written = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+        self.written(written)
+    }
+
+    fn written(&self, written: io::Result<()>) -> ExitCode {
+        match written {
+            Ok(()) => ExitCode::Success,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
+            Err(error) => {
+                self.error(&Failed::of(format!("standard output cannot be written: {error}"), None));
+                ExitCode::Invalid
+            }
+        }
     }
 
     /// Writes words.
@@ -53,26 +75,22 @@ impl Streams {
     }
 
     /// Writes one JSON document as data.
-    pub fn json<T: Serialize>(&self, document: &T) {
+    #[must_use]
+    pub fn json<T: Serialize>(&self, document: &T) -> ExitCode {
         // The types that are shown have text keys only, so writing cannot fail.
         let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
         text.push('\n');
-        self.data(&text);
+        self.data(&text)
     }
 
-    /// Tells an error with its causes, once.
-    pub fn error(&self, error: &dyn std::error::Error, help: Option<&str>) {
+    /// Tells why the program cannot go on.
+    pub fn error(&self, failed: &Failed) {
         let mut text = String::new();
-        // Several failures are told a line each.
-        for line in escape(&error.to_string()).lines() {
-            let _ = writeln!(text, "{RED}error{RESET}: {line}");
+        let _ = writeln!(text, "{RED}error{RESET}: {}", escape_line(&failed.message));
+        for cause in &failed.causes {
+            let _ = writeln!(text, "  caused by: {}", escape_line(cause));
         }
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let _ = writeln!(text, "  caused by: {}", escape(&error.to_string()));
-            cause = error.source();
-        }
-        for line in help.into_iter().flat_map(str::lines) {
+        for line in failed.help.iter().flat_map(|help| help.lines()) {
             let _ = writeln!(text, "  help: {}", escape(line));
         }
         self.words(&text);
@@ -85,16 +103,64 @@ impl Streams {
             let _ = writeln!(
                 text,
                 "policy {} {} sha256:{} {}",
-                escape(&policy.name),
-                escape(&policy.version),
+                escape_line(&policy.name),
+                escape_line(&policy.version),
                 policy.sha256,
                 policy.mode
             );
         }
+        self.words(&text);
+        self.warnings(set);
+    }
+
+    /// Tells what the user should know about the rules in force, though nothing stops.
+    pub fn warnings(&self, set: &PolicySet) {
+        let mut text = String::new();
         for warning in set.warnings() {
-            let _ = writeln!(text, "{YELLOW}warning{RESET}: {}", escape(warning));
+            let _ = writeln!(text, "{YELLOW}warning{RESET}: {}", escape_line(warning));
         }
         self.words(&text);
+    }
+}
+
+/// Why the program cannot go on: no problem of the file, but of what should judge it, or of the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    message: String,
+    causes: Vec<String>,
+    help: Option<String>,
+}
+
+impl Failed {
+    /// An error with its chain of causes, and what to do about it.
+    pub fn new(error: &dyn std::error::Error, help: Option<&str>) -> Failed {
+        let causes = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect();
+        Failed { message: error.to_string(), causes, help: help.map(str::to_owned) }
+    }
+
+    /// Something that is no error of a library.
+    pub fn of(message: impl Into<String>, help: Option<String>) -> Failed {
+        Failed { message: message.into(), causes: Vec::new(), help }
+    }
+
+    /// The same for programs.
+    pub fn problem(self) -> Problem {
+        Problem {
+            code: code::POLICY_FAILED.to_owned(),
+            severity: Severity::Error,
+            message: std::iter::once(self.message).chain(self.causes).collect::<Vec<_>>().join(": "),
+            path: String::new(),
+            step: None,
+            policy: "policy".to_owned(),
+            file: None,
+            line: None,
+            column: None,
+            end: None,
+            help: self.help,
+            related: Vec::new(),
+            url: None,
+            fix: None,
+        }
     }
 }
 
@@ -115,7 +181,12 @@ fn escape(text: &str) -> String {
     shown
 }
 
+/// The same for a place where text must stay on one line: no line can be forged.
+fn escape_line(text: &str) -> String {
+    escape(text).replace('\n', "\\n")
+}
+
 /// Characters that turn the direction of writing: text could look other than it is.
 fn is_direction(character: char) -> bool {
-    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Source {
     /// Name as the user knows it.
     pub name: String,
-    /// The whole text; empty when it could not be read.
+    /// The whole text; of one that could not be read what is there to show.
     pub text: String,
     /// What it is for.
     pub role: Role,
@@ -60,7 +60,11 @@ impl Sources {
         let mut sources = Sources { arguments, ..Sources::default() };
         match base {
             Base::Named(path) => sources.add(path, Role::Base),
-            Base::Default(path) if path.exists() => sources.add(path, Role::Base),
+            // Only a file that is not there may be missing: one that cannot be reached is a problem like any other.
+            Base::Default(path) if !matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) =>
+            {
+                sources.add(path, Role::Base);
+            }
             Base::Default(_) | Base::Absent => {}
         }
         sources.add(file, Role::Workflow);
@@ -99,7 +103,8 @@ impl Sources {
         let text = match read_bounded(path) {
             Ok(bytes) => String::from_utf8(bytes).unwrap_or_else(|error| {
                 self.problems.push(not_utf8(&error, source));
-                String::new()
+                // To show the line; nobody judges it.
+                String::from_utf8_lossy(error.as_bytes()).into_owned()
             }),
             Err(error) => {
                 let problem = CoreProblem::error(code::SYNTAX, format!("`{name}` cannot be read: {}", words(&error)));
@@ -135,6 +140,7 @@ fn not_utf8(error: &std::string::FromUtf8Error, source: u32) -> CoreProblem {
     let valid = error.utf8_error().valid_up_to();
     let bytes = error.as_bytes();
     let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default()).into_owned();
+    let before = before.strip_prefix('\u{feff}').unwrap_or(&before);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     let position = Position {
         source,

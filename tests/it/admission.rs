@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use model::names::RunId;
 use runner::admission::{Admission, admit};
 use runner::interpolate::Scope;
-use runner::manifest::{self, Identity};
+use runner::manifest;
 use runner::plan::{Effective, plan};
 use runner::policy_set::PolicySet;
 use runner::sources::{Source, Sources};
@@ -28,18 +28,11 @@ fn effective(set: &PolicySet, text: &str, arguments: &[&str]) -> Effective {
 
 /// What becomes of the first step: its Job, or the codes of the problems.
 fn submit(set: &PolicySet, effective: &Effective) -> Result<manifest::Job, Vec<String>> {
-    let scope = Scope::of_run(effective.workflow(), "r1", BTreeMap::new());
+    let run_id: RunId = "r1".parse().unwrap();
+    let scope = Scope::of_run(effective.workflow(), run_id.as_str(), BTreeMap::new());
     let step = &effective.workflow().steps[0];
-    match admit(set, effective, step, &scope, "r1").unwrap() {
-        Admission::Admitted(admitted, _) => {
-            let identity = Identity {
-                run_id: "r1".parse::<RunId>().unwrap(),
-                workflow: "dag".to_owned(),
-                step: step.name.clone(),
-                attempt: 1,
-            };
-            Ok(manifest::build(&admitted, &identity))
-        }
+    match admit(set, effective, step, &scope, &run_id).unwrap() {
+        Admission::Admitted(admitted, _) => Ok(manifest::build(&admitted, 1)),
         Admission::Refused(report) => Err(report.problems.into_iter().map(|problem| problem.code).collect()),
     }
 }

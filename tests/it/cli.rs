@@ -109,12 +109,14 @@ fn large_files_are_read_within_the_limits() {
     let strangers = repeat(5_000, &|n| format!("- {{id: s{n}, command: a, depends: nobody{n}}}\n"));
     let params = repeat(20_000, &|n| format!("  p{n}: x\n"));
     let keys = repeat(20_000, &|n| format!("key{n}: x\n"));
-    let env = repeat(10_000, &|n| format!("      - {{name: E{n}, value: \"${{B}}\"}}\n"));
+    let env = repeat(3_000, &|n| format!("      - {{name: E{n}, value: \"${{B}}\"}}\n"));
     let circle = repeat(5_000, &|n| format!("- {{id: s{n}, command: a, depends: s{}}}\n", (n + 1) % 5_000));
     let twice = repeat(20_000, &|_| "a: 1, ".to_owned());
     let numbers = "1,".repeat(400_000);
     let group = format!("- [{}]\n", "a, ".repeat(6_000));
     let chain = format!("type: chain\nsteps:\n{group}{group}");
+    let shared = repeat(50, &|n| format!("  - {{name: E{n}, value: x}}\n"));
+    let heirs = repeat(300, &|n| format!("- {{id: s{n}, type: k8s}}\n"));
     let anchors = repeat(30, &|n| format!("&a{n} ["));
     for (name, text, code) in [
         ("names", format!("steps:\n{names}{unnamed}"), 0),
@@ -136,12 +138,17 @@ fn large_files_are_read_within_the_limits() {
         ("twice", format!("? \"{}\"\n: {{{twice}}}\nsteps: [a]\n", "k".repeat(200_000)), 2),
         ("anchors", format!("x: {anchors}{numbers}{}\nsteps: [a]\n", "]".repeat(30)), 2),
         ("chain", chain, 2),
+        ("inherited", format!("kubernetes:\n  image: x\n  env:\n{shared}steps:\n{heirs}"), 0),
     ] {
         let workdir = Workdir::new().unwrap();
         workdir.write("dag.yaml", text).unwrap();
         let output = Runner::new(&workdir).unwrap().args(["check", "dag.yaml", "--format", "json"]).run().unwrap();
         assert_eq!(output.code, Some(code), "{name}: {}", output.stderr);
         assert_eq!(output.stderr, "", "{name}: problems are told as problems");
+        if name == "inherited" {
+            let output = Runner::new(&workdir).unwrap().args(["render", "dag.yaml"]).run().unwrap();
+            assert_eq!(output.code, Some(code), "{name}: {}", output.stderr);
+        }
     }
 }
 
@@ -164,6 +171,11 @@ fn a_policy_that_cannot_be_used_is_refused_before_anything_is_looked_at() {
         assert_eq!(output.code, Some(2), "{file}: {output:?}");
         assert!(output.stderr.contains(expected), "{file}: {output:?}");
         assert_eq!(output.stdout, "", "{file}");
+        let json = ["check", "dag.yaml", "--policy", file, "--format", "json"];
+        let output = Runner::new(&workdir).unwrap().args(json).run().unwrap();
+        assert_eq!(output.code, Some(2), "{file}: {output:?}");
+        let printed: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        assert_eq!(printed["problems"][0]["code"], "policy/failed", "{output:?}");
     }
 }
 
@@ -180,12 +192,76 @@ fn colours_come_only_when_they_are_wanted() {
 #[test]
 fn control_characters_of_the_file_never_reach_the_terminal() {
     let workdir = Workdir::new().unwrap();
-    workdir.write("dag.yaml", "steps:\n  - {id: a, type: \"x\\e[31m\", \"k\\u202ey\": 1}\n").unwrap();
-    let output = Runner::new(&workdir).unwrap().args(["check", "dag.yaml"]).run().unwrap();
-    assert_eq!(output.code, Some(2));
-    for text in [&output.stdout, &output.stderr] {
-        assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{output:?}");
+    let wrong = "steps:\n  - {id: a, type: \"x\\e[31m\\a\", \"k\\u202ey\": 1, \"\\x9b\": 2}\n";
+    workdir.write("wrong\u{7}.yaml", wrong).unwrap();
+    let right = "steps:\n  - id: a\n    type: k8s\n    config:\n      image: x\n      annotations: {a: \"\\e[31m\\nimage forged\"}\n";
+    workdir.write("right.yaml", right).unwrap();
+    // With colours on nothing is taken out afterwards: what is written is what a terminal gets.
+    for arguments in [["check", "wrong\u{7}.yaml"], ["explain", "wrong\u{7}.yaml"], ["explain", "right.yaml"]] {
+        let output = Runner::new(&workdir).unwrap().args(arguments).args(["--color", "always"]).run().unwrap();
+        for text in [&output.stdout, &output.stderr] {
+            for character in ['\u{7}', '\u{9b}', '\u{202e}'] {
+                assert!(!text.contains(character), "{arguments:?}: {output:?}");
+            }
+            assert!(!text.contains("\u{1b}[31m"), "{arguments:?}: {output:?}");
+            assert!(!text.lines().any(|line| line.starts_with("image forged")), "{arguments:?}: {output:?}");
+        }
     }
+}
+
+#[test]
+fn standard_output_that_cannot_be_written_is_no_success() {
+    let workdir = Workdir::new().unwrap();
+    workdir.write("dag.yaml", "steps:\n  - {id: a, type: k8s, config: {image: x}}\n").unwrap();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Runner::new(&workdir).unwrap().args(["render", "dag.yaml"]).stdout(full).run().unwrap();
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(output.stderr.contains("standard output cannot be written"), "{output:?}");
+}
+
+#[test]
+fn json_is_all_there_is_on_standard_output_at_every_exit_code() {
+    let workdir = Workdir::new().unwrap();
+    workdir
+        .write("dag.yaml", "steps:\n  - {id: a, type: k8s, config: {image: x, security_context: {privileged: true}}}\n")
+        .unwrap();
+    workdir.write("wrong.yaml", "steps: 5\n").unwrap();
+    let policy = root().join("policies/dist/no-privileged.wasm").display().to_string();
+    for command in ["check", "render", "explain"] {
+        for (arguments, code) in [
+            (vec!["dag.yaml"], 0),
+            (vec!["dag.yaml", "--policy", &policy], 3),
+            (vec!["wrong.yaml"], 2),
+            (vec!["missing.yaml"], 2),
+            (vec!["dag.yaml", "--policy", "missing.wasm"], 2),
+        ] {
+            let runner = Runner::new(&workdir).unwrap().args([command, "--format", "json"]).args(&arguments);
+            let output = runner.run().unwrap();
+            assert_eq!(output.code, Some(code), "{command} {arguments:?}: {output:?}");
+            let printed: Result<serde_json::Value, _> = serde_json::from_str(&output.stdout);
+            assert!(printed.is_ok(), "{command} {arguments:?}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_place_in_a_text_that_is_no_utf_8_is_shown() {
+    let workdir = Workdir::new().unwrap();
+    workdir.write("dag.yaml", b"\xef\xbb\xbf# a\nb: c\xe9\n").unwrap();
+    let output = Runner::new(&workdir).unwrap().args(["check", "dag.yaml"]).run().unwrap();
+    assert!(output.stdout.contains(" --> dag.yaml:2:5"), "{output:?}");
+}
+
+#[test]
+fn a_default_base_that_cannot_be_reached_is_said() {
+    let workdir = Workdir::new().unwrap();
+    workdir.write("dag.yaml", "steps: [a]\n").unwrap();
+    workdir.write(".config/runner/README", "").unwrap();
+    let base = workdir.path().join(".config/runner/base.yaml");
+    std::os::unix::fs::symlink("nowhere", base).unwrap();
+    let output = Runner::new(&workdir).unwrap().args(["check", "dag.yaml"]).run().unwrap();
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(output.stdout.contains("cannot be read: there is no such file"), "{output:?}");
 }
 
 #[test]

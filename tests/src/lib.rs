@@ -49,6 +49,7 @@ impl Workdir {
 /// The program, ready to run in a folder.
 pub struct Runner {
     command: Command,
+    stdout: Option<Stdio>,
 }
 
 /// What a run of the program gave.
@@ -89,7 +90,7 @@ impl Runner {
             .env("XDG_CACHE_HOME", cache)
             .env("XDG_STATE_HOME", folder.join(".state"))
             .stdin(Stdio::null());
-        Ok(Runner { command })
+        Ok(Runner { command, stdout: None })
     }
 
     /// Adds arguments.
@@ -106,12 +107,21 @@ impl Runner {
         self
     }
 
+    /// Sends standard output somewhere else; then none is in the [`Output`].
+    #[must_use]
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Runner {
+        self.stdout = Some(stdout.into());
+        self
+    }
+
     /// Runs to the end.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn run(mut self) -> Result<Output> {
-        let output = self.command.output().with_context(|| format!("{:?} cannot be started", self.command))?;
+        self.command.stdout(self.stdout.take().unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
+        let child = self.command.spawn().with_context(|| format!("{:?} cannot be started", self.command))?;
+        let output = child.wait_with_output().with_context(|| format!("{:?} cannot be started", self.command))?;
         Ok(Output {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -33,8 +33,8 @@ impl Policy for NoPrivileged {
             );
         }
         for (index, capability) in context.capabilities.add.iter().enumerate() {
-            // The container runtime takes any case, and the name with and without its prefix.
-            let name = capability.trim().to_ascii_uppercase();
+            // The container runtime takes any case, of all of Unicode, and the name with and without its prefix.
+            let name = capability.trim().to_uppercase();
             if REFUSED.contains(&name.strip_prefix("CAP_").unwrap_or(&name)) {
                 problems.push(
                     Problem::error(

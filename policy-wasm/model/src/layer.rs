@@ -170,14 +170,7 @@ impl Merged {
 
     /// The provenance of `path`, or of the nearest place above it.
     pub fn nearest(&self, path: &str) -> Option<&Provenance> {
-        let mut here = Some(path);
-        while let Some(path) = here {
-            if let Some(found) = self.origins.get(path) {
-                return Some(found);
-            }
-            here = crate::path::parent(path);
-        }
-        None
+        crate::path::ancestors(path).into_iter().find_map(|path| self.origins.get(path))
     }
 }
 

@@ -111,6 +111,25 @@ pub fn is_within(path: &str, ancestor: &str) -> bool {
     }
 }
 
+/// The path itself, then each place above it, the empty path last.
+pub fn ancestors(path: &str) -> Vec<&str> {
+    let mut cuts = vec![path.len()];
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, character) in path.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '.' | '[' if !quoted => cuts.push(at),
+            _ => {}
+        }
+    }
+    cuts.push(0);
+    cuts.sort_unstable_by(|left, right| right.cmp(left));
+    cuts.dedup();
+    cuts.into_iter().filter_map(|cut| path.get(..cut)).collect()
+}
+
 /// The path one step up; none for the empty path.
 pub fn parent(path: &str) -> Option<&str> {
     if path.is_empty() {
@@ -168,6 +187,7 @@ mod tests {
             seen.push(here);
             path = parent(here);
         }
+        assert_eq!(seen, ancestors(r#"a.b["x.y[0]"][2].c"#));
         assert_eq!(seen, [r#"a.b["x.y[0]"][2].c"#, r#"a.b["x.y[0]"][2]"#, r#"a.b["x.y[0]"]"#, "a.b", "a", ""]);
     }
 

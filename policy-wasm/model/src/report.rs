@@ -4,7 +4,7 @@
 //! component exports it for the browser. It decides nothing that a policy has not said, but turns a policy's errors
 //! into warnings where its mode or a waiver says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -205,7 +205,7 @@ fn order(placed: &Placed) -> (u32, u32, u32, usize, &str, &str, &str) {
 /// The same thing said about an inherited value for several steps is said once, for the first of them.
 fn merge_repetitions(mut placed: Vec<Placed>) -> Vec<Placed> {
     placed.sort_by_key(|placed| placed.step_rank);
-    let mut kept: Vec<(Placed, usize)> = Vec::new();
+    let mut kept: Vec<(Placed, BTreeSet<String>)> = Vec::new();
     let mut seen: BTreeMap<_, usize> = BTreeMap::new();
     for item in placed {
         let problem = &item.problem;
@@ -221,19 +221,19 @@ fn merge_repetitions(mut placed: Vec<Placed>) -> Vec<Placed> {
         match seen.get(&key).and_then(|index| kept.get_mut(*index)) {
             Some((first, more)) if problem.step.is_some() => {
                 if first.problem.step != problem.step {
-                    *more += 1;
+                    more.extend(problem.step.clone());
                 }
             }
             Some(_) => {}
             None => {
                 seen.insert(key, kept.len());
-                kept.push((item, 0));
+                kept.push((item, BTreeSet::new()));
             }
         }
     }
     kept.into_iter()
         .map(|(mut item, more)| {
-            match more {
+            match more.len() {
                 0 => {}
                 1 => item.problem.message.push_str(" (and 1 more step)"),
                 more => item.problem.message.push_str(&format!(" (and {more} more steps)")),
@@ -334,13 +334,11 @@ fn place_review(
 
 /// The place of a policy's problem: the value itself, else the nearest place above it, else the step.
 fn place_in_config(step: &StepPlace, inner: &str) -> (String, Option<Position>) {
-    let mut here = Some(inner).filter(|inner| !inner.is_empty());
-    while let Some(path) = here {
-        if let Some(provenance) = step.origins.get(path).filter(|_| !path.is_empty()) {
+    for path in path::ancestors(inner).into_iter().filter(|path| !path.is_empty()) {
+        if let Some(provenance) = step.origins.get(path) {
             let position = provenance.position.or_else(|| (!is_policy(&provenance.layer)).then_some(step.position));
             return (place_path(step, &provenance.layer, inner), position);
         }
-        here = path::parent(path);
     }
     if inner.is_empty() {
         return (step.path.clone(), Some(step.position));
@@ -382,8 +380,9 @@ fn end(answers: &Answers, position: Position) -> Option<End> {
     let to = from.checked_add(usize::try_from(position.length).ok()?)?;
     let written = source(answers, position)?.text.get(from..to)?;
     let mut end = End { line: position.line, column: position.column };
-    for character in written.chars() {
-        if character == '\n' {
+    let mut characters = written.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character == '\n' || (character == '\r' && characters.peek() != Some(&'\n')) {
             end = End { line: end.line + 1, column: 1 };
         } else {
             end.column += 1;
@@ -405,7 +404,7 @@ impl<'a> Waivers<'a> {
 
     /// Lets an error pass where a waiver holds. A failed policy cannot be waived: nobody knows what it would have said.
     fn apply(&mut self, policy: &PolicyAnswers, answer: &StepAnswer, problem: &mut Problem) {
-        if problem.severity != Severity::Error || problem.code == code::POLICY_FAILED {
+        if problem.code == code::POLICY_FAILED {
             return;
         }
         let matches = |pattern: &str, value: &str| pattern == "*" || pattern == value;
@@ -419,7 +418,7 @@ impl<'a> Waivers<'a> {
             }
             *used = true;
             let holds = self.answers.today.as_deref().is_some_and(|today| today <= waiver.expires.as_str());
-            if holds {
+            if holds && problem.severity == Severity::Error {
                 problem.message = format!(
                     "`{}` is waived until {}: {} ({})",
                     problem.code, waiver.expires, problem.message, waiver.reason

@@ -136,12 +136,22 @@ impl Failure {
     }
 }
 
+/// Longest path of a problem, in bytes: looking for its place takes time, and no config has one as long.
+pub const LONGEST_PATH: usize = 1_024;
+
 /// Accepts an answer of policy `policy` only when each problem has a code of its own.
 ///
 /// # Errors
-/// The first problem whose code is missing, malformed or another policy's; its text is kept for the author.
+/// The first problem whose code is missing, malformed or another policy's (its text is kept for the author), or whose
+/// path is longer than [`LONGEST_PATH`].
 pub fn accept(policy: &str, problems: Vec<ReviewProblem>) -> Result<Vec<ReviewProblem>, Failure> {
     for problem in &problems {
+        if problem.path.len() > LONGEST_PATH {
+            return Err(Failure::new(format!(
+                "`review` answered a problem with a path of {} bytes, more than {LONGEST_PATH}",
+                problem.path.len()
+            )));
+        }
         let rule = problem.code.strip_prefix(policy).and_then(|rest| rest.strip_prefix('/'));
         let valid = rule.is_some_and(|rule| !rule.is_empty() && is_kebab_case(rule));
         if !valid {
@@ -162,4 +172,26 @@ pub fn is_kebab_case(name: &str) -> bool {
     name.split('-').all(|part| {
         !part.is_empty() && part.chars().all(|character| character.is_ascii_lowercase() || character.is_ascii_digit())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(code: &str, path: String) -> ReviewProblem {
+        ReviewProblem { path, ..Failure::new("no").problem(code) }
+    }
+
+    #[test]
+    fn only_problems_with_a_code_of_the_policy_and_a_path_of_a_config_are_accepted() {
+        let accepts = |code: &str, path: String| {
+            accept("p", vec![ReviewProblem { code: code.to_owned(), ..problem("p", path) }]).is_ok()
+        };
+        assert!(accepts("p/rule-1", "env[0].value".to_owned()));
+        assert!(accepts("p/rule", "no such place".to_owned()));
+        for code in ["", "p", "p/", "q/rule", "p/Rule", "p/a--b", "policy/failed", "core/type"] {
+            assert!(!accepts(code, String::new()), "{code}");
+        }
+        assert!(!accepts("p/rule", ".".repeat(LONGEST_PATH + 1)));
+    }
 }

@@ -75,7 +75,7 @@ impl<'a> Checking<'a> {
     fn new(phase: Phase, merged: &'a Merged, problems: &'a mut Vec<CoreProblem>) -> Self {
         let variables = merged.variables.iter().filter(|_| phase == Phase::Load);
         let open = merged.left_out.iter().chain(variables).map(String::as_str).collect();
-        let above = |path: &'a String| std::iter::successors(path::parent(path), |path| path::parent(path));
+        let above = |path: &'a String| path::ancestors(path).into_iter().skip(1);
         let lacking = merged.left_out.iter().flat_map(above).collect();
         Checking { merged, open, lacking, problems }
     }
@@ -83,14 +83,14 @@ impl<'a> Checking<'a> {
     /// Whether the value at `path` is final and right so far. A value that was left out has its problem already; one
     /// with a variable is judged once the variable is put in.
     fn is_judged(&self, path: &str) -> bool {
-        self.open.is_empty()
-            || !std::iter::successors(Some(path), |path| path::parent(path)).any(|path| self.open.contains(path))
+        self.open.is_empty() || !path::ancestors(path).into_iter().any(|path| self.open.contains(path))
     }
 
     /// Whether anything at or below `path` was left out: what refers to it cannot be judged.
     fn lacks_parts(&self, path: &str) -> bool {
         self.lacking.contains(path)
-            || std::iter::successors(Some(path), |path| path::parent(path))
+            || path::ancestors(path)
+                .into_iter()
                 .any(|path| self.merged.left_out.binary_search_by(|open| open.as_str().cmp(path)).is_ok())
     }
 

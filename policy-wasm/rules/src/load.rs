@@ -316,6 +316,8 @@ impl Loading {
 
     fn name_from_file(&mut self, file: &str, source: u32) {
         let base = file.rsplit(['/', '\\']).next().unwrap_or(file);
+        // Standard input is called `<stdin>`.
+        let base = base.trim_matches(['<', '>']);
         let stem = base.strip_suffix(".yaml").or_else(|| base.strip_suffix(".yml")).unwrap_or(base);
         let position = Position { source, line: 1, column: 1, offset: 0, length: 0 };
         if let Some(mut problem) = name_problem(stem) {

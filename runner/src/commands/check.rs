@@ -4,10 +4,11 @@ use crate::cli::{Check, Format};
 use crate::plan::plan;
 use crate::report::{CheckReport, ExitCode, PolicyInForce, Streams, show_problems, summary};
 use crate::sources::{Source, Sources};
+use crate::wasm::Role;
 
 pub(super) fn run(arguments: Check, streams: Streams) -> ExitCode {
     let Check { files, rules, format } = arguments;
-    let (set, base, params) = match super::rules(rules, Vec::new(), streams) {
+    let (set, base, params) = match super::rules(rules, format, streams) {
         Ok(rules) => rules,
         Err(code) => return code,
     };
@@ -18,15 +19,16 @@ pub(super) fn run(arguments: Check, streams: Streams) -> ExitCode {
         let sources = Sources::read(&base, &file, params.clone());
         let planned = match plan(&sources, &set) {
             Ok(planned) => planned,
-            Err(error) => {
-                streams.error(&error, None);
-                return ExitCode::Invalid;
-            }
+            Err(error) => return super::unanswered(&error, format, streams),
         };
         code = code.max(planned.report.verdict.into());
         for problem in planned.report.problems {
             // base.yaml is read with each file; what is wrong with it alone is said once.
-            if !problems.contains(&problem) {
+            let of_base = sources
+                .texts()
+                .iter()
+                .any(|source| source.role == Role::Base && problem.file.as_deref() == Some(source.name.as_str()));
+            if !of_base || !problems.contains(&problem) {
                 problems.push(problem);
             }
         }
@@ -34,13 +36,15 @@ pub(super) fn run(arguments: Check, streams: Streams) -> ExitCode {
     }
     match format {
         Format::Json => {
-            streams.json(&CheckReport { version: 1, policies: PolicyInForce::list(&set), problems: &problems });
+            streams.warnings(&set);
+            let report = CheckReport { version: 1, policies: PolicyInForce::list(&set), problems: &problems };
+            code.max(streams.json(&report))
         }
         Format::Human => {
             streams.policies(&set);
-            streams.data(&show_problems(&problems, &shown));
+            let written = streams.coloured(&show_problems(&problems, &shown));
             streams.words(&summary(&problems).unwrap_or_default());
+            code.max(written)
         }
     }
-    code
 }

@@ -4,6 +4,5 @@ use crate::cli::Shell;
 use crate::report::{ExitCode, Streams};
 
 pub(super) fn run(shell: Shell, streams: Streams) -> ExitCode {
-    streams.data(&String::from_utf8_lossy(&crate::cli::completions(shell)));
-    ExitCode::Success
+    streams.data(&String::from_utf8_lossy(&crate::cli::completions(shell)))
 }

@@ -5,22 +5,26 @@ use serde_json::json;
 
 use crate::cli::{Explain, Format};
 use crate::plan::plan;
-use crate::report::{ExitCode, ExplainedStep, PolicyInForce, Streams, explain, show_problems, summary};
+use crate::report::{
+    ExitCode, ExplainedStep, Failed, PolicyInForce, Streams, explain, field_path, show_problems, summary,
+};
 use crate::sources::Sources;
 
 pub(super) fn run(arguments: Explain, streams: Streams) -> ExitCode {
     let Explain { file, step: asked, field, rules, format } = arguments;
-    let (set, base, params) = match super::rules(rules, Vec::new(), streams) {
+    let (set, base, params) = match super::rules(rules, format, streams) {
         Ok(rules) => rules,
         Err(code) => return code,
     };
+    let field = match field.as_deref().map(field_path).transpose() {
+        Ok(field) => field,
+        Err(failed) => return super::refuse(vec![failed], format, streams),
+    };
+    let field = field.as_deref();
     let sources = Sources::read(&base, &file, params);
     let planned = match plan(&sources, &set) {
         Ok(planned) => planned,
-        Err(error) => {
-            streams.error(&error, None);
-            return ExitCode::Invalid;
-        }
+        Err(error) => return super::unanswered(&error, format, streams),
     };
     let code = ExitCode::from(planned.report.verdict);
     let is_asked =
@@ -47,26 +51,24 @@ pub(super) fn run(arguments: Explain, streams: Streams) -> ExitCode {
                 (format!("there is no step `{asked}`"), Some(format!("the steps: `{}`", names.join("`, `"))))
             }
         };
-        streams.error(&std::io::Error::other(message), help.as_deref());
-        return ExitCode::Invalid;
+        return super::refuse(vec![Failed::of(message, help)], format, streams);
     }
-    let field = field.as_deref();
     match format {
         Format::Human => {
             let texts: Vec<String> =
                 pairs.iter().map(|(step, merged)| explain(step, merged, field, sources.texts())).collect();
-            streams.data(&texts.join("\n"));
+            code.max(streams.data(&texts.join("\n")))
         }
         Format::Json => {
             let steps: Vec<ExplainedStep> =
                 pairs.iter().map(|(step, merged)| ExplainedStep::new(step, merged, field, sources.texts())).collect();
-            streams.json(&json!({
+            streams.warnings(&set);
+            code.max(streams.json(&json!({
                 "version": 1,
                 "policies": PolicyInForce::list(&set),
                 "steps": steps,
                 "problems": planned.report.problems,
-            }));
+            })))
         }
     }
-    code
 }

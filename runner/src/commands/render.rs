@@ -6,19 +6,19 @@ use model::names::RunId;
 use model::report::Report;
 
 use crate::admission::{Admission, preview};
-use crate::cli::Render;
+use crate::cli::{Format, Render};
 use crate::interpolate::Scope;
-use crate::manifest::{self, Identity};
+use crate::manifest;
 use crate::plan::plan;
-use crate::report::{ExitCode, Streams, render, show_problems, summary};
+use crate::report::{CheckReport, ExitCode, Failed, PolicyInForce, Streams, render, show_problems, summary};
 use crate::sources::Sources;
 
 /// The run id in rendered Jobs: no run has it.
 const RUN_ID: &str = "render";
 
 pub(super) fn run(arguments: Render, streams: Streams) -> ExitCode {
-    let Render { file, rules, format, more_params } = arguments;
-    let (set, base, params) = match super::rules(rules, more_params, streams) {
+    let Render { file, rules, format } = arguments;
+    let (set, base, params) = match super::rules(rules, format, streams) {
         Ok(rules) => rules,
         Err(code) => return code,
     };
@@ -27,56 +27,45 @@ pub(super) fn run(arguments: Render, streams: Streams) -> ExitCode {
         streams.words(&show_problems(&report.problems, sources.texts()));
         streams.words(&summary(&report.problems).unwrap_or_default());
     };
-    let fail = |error: &dyn std::error::Error| {
-        streams.error(error, None);
-        ExitCode::Invalid
+    let refuse = |report: &Report| {
+        tell(report);
+        if format == Format::Json {
+            let policies = PolicyInForce::list(&set);
+            let report = CheckReport { version: 1, policies, problems: &report.problems };
+            let _ = streams.json(&report);
+        }
+        ExitCode::from(report.verdict)
     };
     let planned = match plan(&sources, &set) {
         Ok(planned) => planned,
-        Err(error) => return fail(&error),
+        Err(error) => return super::unanswered(&error, format, streams),
     };
     streams.policies(&set);
     let code = ExitCode::from(planned.report.verdict);
     let effective = match planned.effective {
         Some(effective) if code == ExitCode::Success => effective,
-        _ => {
-            tell(&planned.report);
-            return code;
-        }
+        _ => return refuse(&planned.report),
     };
     let run_id = match RUN_ID.parse::<RunId>() {
         Ok(run_id) => run_id,
-        Err(error) => return fail(&error),
+        Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
     };
     let scope = Scope::of_run(effective.workflow(), RUN_ID, host());
-    let previews = match preview(&set, &effective, &scope) {
+    let previews = match preview(&set, &effective, &scope, &run_id) {
         Ok(Admission::Admitted(previews, report)) => {
             tell(&report);
             previews
         }
         Ok(Admission::Refused(report)) => {
-            tell(&report);
-            return report.verdict.into();
+            return refuse(&report);
         }
-        Err(error) => return fail(&error),
+        Err(error) => return super::unanswered(&error, format, streams),
     };
-    let manifests: Vec<_> = previews
-        .iter()
-        .map(|preview| {
-            let identity = Identity {
-                run_id: run_id.clone(),
-                workflow: effective.workflow().name.clone(),
-                step: preview.step().to_owned(),
-                attempt: 1,
-            };
-            manifest::preview(preview, &identity)
-        })
-        .collect();
+    let manifests: Vec<_> = previews.iter().map(manifest::preview).collect();
     match render(&manifests, format) {
-        Ok(text) => streams.data(&text),
-        Err(error) => return fail(&std::io::Error::other(error)),
+        Ok(text) => code.max(streams.data(&text)),
+        Err(error) => super::refuse(vec![Failed::of(error, None)], format, streams),
     }
-    code
 }
 
 /// The environment of this machine, which `env` of the workflow may read.

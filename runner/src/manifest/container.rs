@@ -64,7 +64,7 @@ fn variables(variables: &EnvFrom) -> core::EnvFromSource {
         secret_ref: secret_ref
             .as_ref()
             .map(|NameRef { name }| core::SecretEnvSource { name: text(name), optional: None }),
-        prefix: prefix.clone(),
+        prefix: prefix.clone().filter(|prefix| !prefix.is_empty()),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn mount(mount: &VolumeMount) -> core::VolumeMount {
     core::VolumeMount {
         name: text(name),
         mount_path: text(mount_path),
-        sub_path: sub_path.clone(),
+        sub_path: sub_path.clone().filter(|path| !path.is_empty()),
         read_only: only_true(*read_only),
         ..core::VolumeMount::default()
     }

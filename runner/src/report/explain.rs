@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use model::config::CONFIG;
+use model::field::Kind;
 use model::layer::{Merged, Origin, Overridden, Position, Provenance};
 use model::path::{self, Segment, value_at};
 use model::workflow::Step;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::escape;
+use super::{Failed, escape_line};
 use crate::sources::Source;
 
 /// A step explained, for programs.
@@ -101,16 +103,17 @@ pub fn explain(step: &Step, merged: &Merged, field: Option<&str>, sources: &[Sou
     match field {
         Some(field) => {
             let value = value_at(&merged.config, field).map_or_else(|| "unset".to_owned(), plain);
-            let _ = writeln!(text, "{}", escape(&value));
+            let _ = writeln!(text, "{}", escape_line(&value));
         }
         None => {
             let place = place(&Origin::Step, Some(step.position), sources);
-            let _ = writeln!(text, "step `{}`  {place}", escape(&step.name));
+            let _ = writeln!(text, "step `{}`  {place}", escape_line(&step.name));
         }
     }
     let paths = rows.iter().map(|row| row.path.chars().count()).max().unwrap_or(0).min(60);
     let values = rows.iter().map(|row| row.value.chars().count()).max().unwrap_or(0).min(40);
     for Row { path, value, place, origin } in &rows {
+        let path = escape_line(path);
         let _ = writeln!(text, "  {path:paths$}  {value:values$}  {place}");
         for past in &origin.history {
             let _ = writeln!(text, "  {:paths$}  {}", "", was(past, origin, sources));
@@ -140,11 +143,14 @@ fn shown(config: &Value, path: &str, origin: &Provenance) -> Option<String> {
         Value::Object(entries) if entries.is_empty() => Some("{}".to_owned()),
         // A mapping is shown by its parts, a list by its items; a list of plain values stands on one line.
         Value::Object(_) => None,
-        Value::Array(items) if scalars(items) => Some(escape(&plain(value))),
-        Value::Array(items) if !origin.history.is_empty() => Some(format!("{} items", items.len())),
+        Value::Array(items) if scalars(items) => Some(escape_line(&plain(value))),
+        Value::Array(items) if !origin.history.is_empty() => {
+            let plural = if items.len() == 1 { "" } else { "s" };
+            Some(format!("{} item{plural}", items.len()))
+        }
         Value::Array(_) => None,
         _ if in_plain_list(config, path) => None,
-        _ => Some(escape(&plain(value))),
+        _ => Some(escape_line(&plain(value))),
     }
 }
 
@@ -159,7 +165,7 @@ fn was(past: &Overridden, origin: &Provenance, sources: &[Source]) -> String {
     let place = place(&past.layer, past.position, sources);
     let whole_list = matches!(past.value, Value::Array(_)) && !matches!(origin.layer, Origin::Default);
     let note = if whole_list { " (a list replaces the one below as a whole)" } else { "" };
-    format!("was {}  {place}{note}", escape(&plain(&past.value)))
+    format!("was {}  {place}{note}", escape_line(&plain(&past.value)))
 }
 
 /// A value as it would be written in one line of YAML.
@@ -172,11 +178,43 @@ fn plain(value: &Value) -> String {
 
 fn place(layer: &Origin, position: Option<Position>, sources: &[Source]) -> String {
     match position.and_then(|position| Some((position, file(position, sources)?))) {
-        Some((position, file)) => format!("{layer}  {}:{}:{}", escape(file), position.line, position.column),
+        Some((position, file)) => format!("{layer}  {}:{}:{}", escape_line(file), position.line, position.column),
         None => layer.to_string(),
     }
 }
 
 fn file(position: Position, sources: &[Source]) -> Option<&str> {
     sources.get(position.source as usize).map(|source| source.name.as_str())
+}
+
+/// A field of a config as it would be written, `labels["a.b"]` as `labels["a.b"]` and `labels["a"]` as `labels.a`.
+///
+/// # Errors
+/// The part that does not exist in a config, and the keys that do at that place.
+pub fn field_path(written: &str) -> Result<String, Failed> {
+    let none = |what: &str, help: Option<String>| Failed::of(format!("no config has a field `{what}`"), help);
+    let Some(segments) = path::parse(written).filter(|segments| !segments.is_empty()) else {
+        return Err(none(written, Some("write it as `env[0].value` or `labels[\"a.b/c\"]`".to_owned())));
+    };
+    let mut kind = &CONFIG;
+    let mut canonical = String::new();
+    for segment in segments {
+        kind = match (kind, &segment) {
+            (Kind::Mapping(mapping), Segment::Key(key)) => match mapping.field(key) {
+                Some(field) => &field.kind,
+                None => {
+                    let keys: Vec<&str> = mapping.fields.iter().map(|field| field.key).collect();
+                    return Err(none(written, Some(format!("keys there: `{}`", keys.join("`, `")))));
+                }
+            },
+            (Kind::Map(map), Segment::Key(_)) => map.value,
+            (Kind::List(list), Segment::Index(_)) => list.item,
+            _ => return Err(none(written, None)),
+        };
+        match segment {
+            Segment::Key(key) => path::push_key(&mut canonical, &key),
+            Segment::Index(index) => path::push_index(&mut canonical, index),
+        }
+    }
+    Ok(canonical)
 }

@@ -8,7 +8,7 @@ use model::problem::{Problem, Severity};
 use model::report::Mode;
 use serde::Serialize;
 
-use super::escape;
+use super::{escape, escape_line};
 use crate::policy_set::PolicySet;
 use crate::sources::Source;
 
@@ -77,35 +77,35 @@ fn one(problem: &Problem, lines: &BTreeMap<&str, Lines<'_>>, renderer: &Renderer
     };
     let title = level.primary_title(escape(&problem.message)).id(problem.code.as_str());
     let mut group = match snippet(problem, lines) {
-        Some((snippet, false)) => title.element(snippet.path(escape(problem.file.as_deref().unwrap_or_default()))),
+        Some((snippet, false)) => title.element(snippet.path(escape_line(problem.file.as_deref().unwrap_or_default()))),
         // Of a line that is cut the library would count the wrong column: the place is told apart.
         Some((snippet, true)) => title.element(place(problem)).element(snippet),
         None => Group::with_title(title),
     };
     for related in &problem.related {
         let place = format!("{}:{}:{}: {}", related.file, related.line, related.column, related.message);
-        group = group.element(Level::NOTE.message(escape(&place)));
+        group = group.element(Level::NOTE.message(escape_line(&place)));
     }
     if problem.file.is_none() {
         let step = problem.step.as_ref().map(|step| format!("step `{step}`"));
         let path = (!problem.path.is_empty()).then(|| format!("`{}`", problem.path));
         let place: Vec<String> = step.into_iter().chain(path).collect();
         if !place.is_empty() {
-            group = group.element(Level::NOTE.message(escape(&format!("in {}", place.join(", ")))));
+            group = group.element(Level::NOTE.message(escape_line(&format!("in {}", place.join(", ")))));
         }
     }
     if let Some(help) = &problem.help {
         group = group.element(Level::HELP.message(escape(help)));
     }
     if let Some(url) = &problem.url {
-        group = group.element(Level::NOTE.message(escape(&format!("see {url}"))));
+        group = group.element(Level::NOTE.message(escape_line(&format!("see {url}"))));
     }
     renderer.render(&[group])
 }
 
 /// `--> file:line:column`.
 fn place(problem: &Problem) -> Origin<'_> {
-    let mut origin = Origin::path(escape(problem.file.as_deref().unwrap_or_default()));
+    let mut origin = Origin::path(escape_line(problem.file.as_deref().unwrap_or_default()));
     if let (Some(line), Some(column)) = (problem.line, problem.column) {
         origin = origin.line(line as usize).char_column(column as usize);
     }
@@ -163,7 +163,14 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn new(text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        // YAML ends a line at `\n`, `\r\n` and a lone `\r`.
+        let bytes = text.as_bytes();
+        let ends = bytes.iter().enumerate().filter(|(at, byte)| match **byte {
+            b'\n' => true,
+            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        });
+        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
         Lines { text, starts }
     }
 
