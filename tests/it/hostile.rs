@@ -16,6 +16,7 @@ use model::review::{Failure, Phase, ReviewProblem};
 use runner::wasm::{
     Component, ComponentFile, CoreError, CorePolicy, Engine, Limits, LoadError, Policy, Request, Role, Source,
 };
+use tests::{Runner, Workdir};
 
 /// Short, so that endless loops end soon; the good policy needs a thousandth of it.
 const TIME: Duration = Duration::from_millis(200);
@@ -389,6 +390,27 @@ fn thirty_two_hostile_calls_at_once_do_not_disturb_a_good_policy() {
 
 /// Each of these `review`s fails with these words.
 #[track_caller]
+#[test]
+fn a_policy_that_fails_denies_and_one_that_cannot_be_used_is_refused() {
+    let workdir = Workdir::new().unwrap();
+    workdir.write("dag.yaml", "steps:\n  - {id: a, type: k8s, config: {image: x}}\n").unwrap();
+    for (attack, code, words) in [
+        ("s04-unreachable", 3, "could not be asked: `review` trapped"),
+        ("s01-loop-in-review", 3, "could not be asked: `review` did not answer within 1 s"),
+        ("s02-memory-grows", 3, "could not be asked: `review` needs more than 64 MiB of memory"),
+        ("s08-foreign-code", 3, "answered a problem with the code"),
+        ("s12-imports", 2, "imports"),
+        ("s01-loop-in-describe", 2, "could not be asked who it is"),
+    ] {
+        workdir.write("attack.wasm", assemble(attack)).unwrap();
+        let runner = Runner::new(&workdir).unwrap().args(["check", "dag.yaml", "--policy", "attack.wasm"]);
+        let output = runner.run().unwrap();
+        assert_eq!(output.code, Some(code), "{attack}: {output:?}");
+        assert!(output.stdout.contains(words) || output.stderr.contains(words), "{attack}: {output:?}");
+        assert_eq!(output.stdout.contains("policy/failed"), code == 3, "{attack}: {output:?}");
+    }
+}
+
 fn deny_review(attacks: &[(&str, &str)]) {
     for (file, words) in attacks {
         deny(file, words, |policy| policy.review(&REQUEST).err());
