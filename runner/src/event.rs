@@ -1,0 +1,199 @@
+//! Everything that happens in a run, as one closed list: what the screen, the log of events and the journal are told.
+//!
+//! Events go one way, from the engine to those who show them. Nothing that shows an event can change what happens.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::outcome::{RunStatus, StepStatus, Verdict};
+
+/// Something that happened.
+#[derive(Debug)]
+pub struct Event {
+    /// When, by the clock of this machine.
+    pub time: Timestamp,
+    /// Which step it is about; none: the run.
+    pub step: Option<Arc<str>>,
+    /// Which attempt of the step, from 1.
+    pub attempt: Option<u32>,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum EventKind {
+    /// The run begins; always the first event.
+    RunStarted {
+        /// Id of the run.
+        run: String,
+        /// Name of the workflow.
+        workflow: String,
+        /// Names of all steps, in file order, then of the handlers.
+        steps: Vec<Arc<str>>,
+        /// Folder of the run: its journal and its logs.
+        folder: PathBuf,
+    },
+    /// An attempt begins.
+    StepStarted {
+        /// Its Job.
+        job: JobName,
+        /// Where its log is written.
+        log: PathBuf,
+    },
+    /// An attempt is in another state, or another pod is the one it waits for.
+    StepState {
+        /// The state.
+        state: AttemptState,
+        /// Name of the newest pod.
+        pod: Option<String>,
+        /// Whether somebody suspended the Job.
+        suspended: bool,
+    },
+    /// An attempt waits for something that should not take long. An empty list: it no longer does.
+    StepWaiting {
+        /// What for.
+        waits: Vec<Waiting>,
+    },
+    /// A piece of the log of a container.
+    StepLog {
+        /// Name of the pod.
+        pod: Arc<str>,
+        /// Which pod of the Job it is, from 1.
+        pod_number: u32,
+        /// Whole lines with their line ends; the last may lack one when `partial` or when the log ends so.
+        text: Bytes,
+        /// A piece of a line longer than 1 MiB that goes on in the next event.
+        partial: bool,
+        /// Held until the text is shown: a slow reader slows the stream and nothing else.
+        permit: Option<OwnedSemaphorePermit>,
+    },
+    /// Lines are missing from the log.
+    StepGap {
+        /// Name of the pod.
+        pod: Arc<str>,
+        /// Stamp of the last line before it, in the node's time.
+        last: String,
+        /// Stamp of the first line after it; none: there is none.
+        next: Option<String>,
+    },
+    /// A step has ended: its last attempt is decided, or it will have none.
+    StepEnded(Box<StepEnd>),
+    /// Something worth knowing.
+    Note {
+        /// In words.
+        text: String,
+    },
+    /// Something that may be wrong.
+    Warning {
+        /// In words.
+        text: String,
+    },
+    /// Something was left in a cluster.
+    Leftover(Box<Leftover>),
+    /// The run has ended; always the last event.
+    RunEnded {
+        /// How.
+        status: RunStatus,
+        /// Exit code of the program.
+        exit_code: u8,
+        /// How long it took.
+        took: Duration,
+    },
+}
+
+/// State of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttemptState {
+    /// Its Job is being created.
+    Creating,
+    /// The Job exists, its program does not run yet.
+    Pending,
+    /// The program runs, or the next pod is due.
+    Running,
+    /// It is decided; the rest of the log is read.
+    Draining,
+    /// It has ended.
+    Finished,
+    /// Nothing of it is left to do.
+    Cleaned,
+}
+
+impl AttemptState {
+    /// The word in files and on the screen.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AttemptState::Creating => "creating",
+            AttemptState::Pending => "pending",
+            AttemptState::Running => "running",
+            AttemptState::Draining => "draining",
+            AttemptState::Finished => "finished",
+            AttemptState::Cleaned => "cleaned",
+        }
+    }
+}
+
+/// Namespace and name of a Job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What an attempt waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which wait, as `pull`: the word of `--wait`.
+    pub kind: &'static str,
+    /// What is waited for, in the cluster's words.
+    pub words: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is given up; none: never.
+    pub until: Option<Timestamp>,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepEnd {
+    /// Its status.
+    pub status: StepStatus,
+    /// The verdict on its last attempt; none: it had none.
+    pub verdict: Option<Verdict>,
+    /// Why it had no attempt, as `upstream extract failed`; else empty.
+    pub message: String,
+    /// How long it took; none: it never began.
+    pub took: Option<Duration>,
+    /// The Job of its last attempt.
+    pub job: Option<JobName>,
+    /// Whether the Job stays in the cluster because the step wants it.
+    pub kept: bool,
+    /// The log of its last attempt.
+    pub log: Option<PathBuf>,
+    /// The last lines of that log, at most 20, without their line ends; only of a failure.
+    pub last_lines: Vec<Bytes>,
+}
+
+/// Something that stays in a cluster although it should not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// `job` or `pod`.
+    pub kind: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Why it could not be removed.
+    pub reason: String,
+    /// The command that removes it.
+    pub command: String,
+}
