@@ -5,6 +5,7 @@
 //! denied. It can only be made here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use model::config::EffectiveConfig;
 use model::document::{Document as _, Reading};
@@ -21,7 +22,7 @@ use crate::interpolate::Scope;
 use crate::manifest::Identity;
 use crate::plan::Effective;
 use crate::policy_set::{Enforced, PolicySet};
-use crate::sources::Source;
+use crate::sources::{Source, layer_of_values};
 use crate::wasm::{CoreError, Layers, Request};
 
 /// The rules could not be asked, or their answer cannot be used. Nothing may run.
@@ -89,6 +90,7 @@ struct Reviewed {
     step: String,
     config: EffectiveConfig,
     argv: Option<Vec<String>>,
+    kubeconfig: Option<PathBuf>,
 }
 
 impl Admitted {
@@ -110,6 +112,11 @@ impl Admitted {
     /// Program and arguments; none: the image's own entry point.
     pub fn argv(&self) -> Option<&[String]> {
         self.reviewed.argv.as_deref()
+    }
+
+    /// The kubeconfig that the config names, found from the file that names it; none: it names none.
+    pub fn kubeconfig(&self) -> Option<&Path> {
+        self.reviewed.kubeconfig.as_deref()
     }
 }
 
@@ -242,13 +249,7 @@ impl Shaping {
         if value.is_empty() {
             return None;
         }
-        self.layers.push(Layer {
-            origin: origin.clone(),
-            value: Value::Object(value),
-            positions: BTreeMap::new(),
-            left_out: Vec::new(),
-            variables: Vec::new(),
-        });
+        self.layers.push(layer_of_values(origin.clone(), value));
         u32::try_from(self.layers.len() - 1).ok()
     }
 }
@@ -371,9 +372,12 @@ pub fn admit(
         return Err(AdmissionError::NotKubernetes { step: step.name.clone() });
     }
     let scope = scope.of_step(step);
-    let layers: Vec<Layer> = effective.layers().iter().map(|layer| scope.layer(layer)).collect();
     let mut asked = step.clone();
     asked.command = step.command.as_ref().map(|command| scope.command(command));
+    // Its own layers only: a file with a thousand steps has thousands of others.
+    let own = step.ranks.iter().filter_map(|rank| effective.layers().get(*rank as usize));
+    let layers: Vec<Layer> = own.map(|layer| scope.layer(layer)).collect();
+    asked.ranks = (0..).take(layers.len()).collect();
     let (reviewed, report) = gate(set, Phase::Submit, effective, run_id, &layers, &[&asked])?;
     Ok(match reviewed.and_then(|reviewed| reviewed.into_iter().next()) {
         Some(reviewed) => Admission::Admitted(Admitted { reviewed }, report),
@@ -431,8 +435,14 @@ fn gate(
 ) -> Result<(Option<Vec<Reviewed>>, Report), AdmissionError> {
     let shown_id = (phase == Phase::Submit).then(|| run_id.as_str());
     let evaluation = evaluate(set, phase, effective.workflow(), shown_id, layers, steps)?;
-    let report =
-        report(&answers(phase, effective.sources(), effective.workflow(), &evaluation, evaluation.problems.clone()));
+    let silent = evaluation.problems.is_empty()
+        && evaluation.policies.iter().flat_map(|policy| &policy.steps).all(|answer| answer.problems.is_empty());
+    let report = if silent {
+        // What a report is made of grows with the file, and this is asked for every step.
+        Report { verdict: Verdict::Valid, problems: Vec::new() }
+    } else {
+        report(&answers(phase, effective.sources(), effective.workflow(), &evaluation, evaluation.problems.clone()))
+    };
     if report.verdict != Verdict::Valid {
         return Ok((None, report));
     }
@@ -446,10 +456,26 @@ fn gate(
                 _ => None,
             };
             let (run_id, workflow) = (run_id.clone(), effective.workflow().name.clone());
-            Ok(Reviewed { run_id, workflow, step: step.name.clone(), config, argv })
+            let kubeconfig = kubeconfig(config.kubeconfig.as_deref(), merged, effective.sources());
+            Ok(Reviewed { run_id, workflow, step: step.name.clone(), config, argv, kubeconfig })
         })
         .collect::<Result<Vec<_>, AdmissionError>>()?;
     Ok((Some(reviewed), report))
+}
+
+/// The file that a value of `kubeconfig` means: `~/` is the home folder, a relative path begins at the folder of the file
+/// that holds the value.
+pub(crate) fn kubeconfig(value: Option<&str>, merged: &Merged, sources: &[Source]) -> Option<PathBuf> {
+    let value = value?;
+    if let Some(below_home) = value.strip_prefix("~/")
+        && let Ok(home) = etcetera::home_dir()
+    {
+        return Some(home.join(below_home));
+    }
+    let source = merged.origins.get("kubeconfig").and_then(|origin| origin.position).map(|at| at.source as usize);
+    let folder = source.and_then(|index| sources.get(index)).and_then(|source| Path::new(&source.name).parent());
+    let path = folder.map_or_else(|| PathBuf::from(value), |folder| folder.join(value));
+    Some(std::path::absolute(&path).unwrap_or(path))
 }
 
 /// A document for a policy. The types of the model have text keys only, so writing cannot fail.

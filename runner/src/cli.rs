@@ -31,6 +31,11 @@ pub enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the steps of a workflow file as Kubernetes Jobs.
+    ///
+    /// Exit codes: 0 succeeded; 1 a step failed; 2 invalid file or usage, nothing ran; 3 denied by a policy; 4 no usable
+    /// cluster, nothing ran; 130, 143 interrupted.
+    Exec(Box<Exec>),
     /// Show every problem of workflow files: exit 0 when there is none, 2 invalid, 3 denied by a policy.
     Check(Check),
     /// Print the Jobs that would be created, without a cluster.
@@ -39,6 +44,8 @@ pub enum Command {
     Explain(Explain),
     /// Print the JSON Schema of the workflow file, for editors.
     Schema,
+    /// Serve the embedded cluster on loopback until SIGTERM or Ctrl-C; the first line is the path of a kubeconfig.
+    LocalCluster(LocalCluster),
     /// Print the completion script for a shell.
     Completions {
         /// The shell.
@@ -61,6 +68,76 @@ pub struct Rules {
     /// Further parameters: NAME=VALUE, or positional ones.
     #[arg(last = true, value_name = "PARAM")]
     pub more_params: Vec<String>,
+}
+
+/// `runner exec`.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// Workflow file; `-` reads standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Rules in force.
+    #[command(flatten)]
+    pub rules: Rules,
+    /// Run on an embedded cluster, whose containers are processes of this machine.
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context"])]
+    pub local: bool,
+    /// Manifests of Secrets and ConfigMaps that the embedded cluster shall have.
+    #[arg(long, value_name = "FILE", requires = "local")]
+    pub local_objects: Option<PathBuf>,
+    /// Kubeconfig of the cluster [default: what the config names, else KUBECONFIG, else ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context in the kubeconfig [default: what the config names, else its current context]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Id of the run: 1 to 64 letters, digits, `-`, `_` [default: a new UUID]
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<String>,
+    /// Steps that run at once; 0: no limit [default: `max_active_steps` of the file]
+    #[arg(long, value_name = "N")]
+    pub max_active: Option<usize>,
+    /// End with the exit code of this step instead of 0 or 1.
+    #[arg(long, value_name = "STEP")]
+    pub exit_code_from: Option<String>,
+    /// How long to wait for something, as `pull=5m`; repeatable. Kinds: api, pod, schedule, pull, config, mount, sidecar,
+    /// job, node, silence, drain, delete, cleanup.
+    #[arg(long = "wait", value_name = "KIND=DURATION")]
+    pub waits: Vec<String>,
+    /// What to show: a live tree on a terminal and lines elsewhere, lines, or a JSON object for each event.
+    #[arg(long, value_enum, default_value_t = Output::Auto)]
+    pub output: Output,
+    /// Show the end of the run only.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Folder for the state of runs: journals and logs [default: runner in the user's state folder]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// What `exec` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A live tree on a terminal, lines elsewhere.
+    Auto,
+    /// Lines.
+    Plain,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `runner local-cluster`.
+#[derive(Debug, Args)]
+pub struct LocalCluster {
+    /// Port on loopback; 0: a free one.
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    pub port: u16,
+    /// Manifests of Secrets and ConfigMaps that the cluster shall have.
+    #[arg(long, value_name = "FILE")]
+    pub local_objects: Option<PathBuf>,
+    /// Folder for the state of the cluster [default: runner in the user's state folder]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
 }
 
 /// `runner check`.

@@ -2,9 +2,13 @@
 
 mod check;
 mod completions;
+mod exec;
 mod explain;
+mod local_cluster;
 mod render;
 mod schema;
+
+use std::collections::BTreeMap;
 
 use crate::admission::AdmissionError;
 use crate::cli::{Cli, Command, Format, Rules};
@@ -17,6 +21,8 @@ pub fn run(cli: Cli) -> ExitCode {
     let Cli { color, command } = cli;
     let streams = Streams::new(color);
     match command {
+        Command::Exec(arguments) => exec::run(*arguments, streams),
+        Command::LocalCluster(arguments) => local_cluster::run(arguments, streams),
         Command::Check(arguments) => check::run(arguments, streams),
         Command::Render(arguments) => render::run(arguments, streams),
         Command::Explain(arguments) => explain::run(arguments, streams),
@@ -31,6 +37,18 @@ fn rules(rules: Rules, format: Format, streams: Streams) -> Result<(PolicySet, B
     params.extend(more_params);
     let set = PolicySet::load(&policies).map_err(|error| refuse(failures(&error), format, streams))?;
     Ok((set, Base::new(base), params))
+}
+
+/// What runs the waiting of a command.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// The environment of this machine, which `env` of the workflow may read.
+fn host() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Why the rules cannot be put in force: all reasons.

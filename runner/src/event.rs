@@ -4,12 +4,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::outcome::{RunStatus, StepStatus, Verdict};
 
@@ -94,6 +95,18 @@ pub enum EventKind {
     Warning {
         /// In words.
         text: String,
+    },
+    /// Why nothing runs, or the run cannot go on.
+    Fatal {
+        /// In words.
+        text: String,
+        /// What to do about it.
+        help: Option<String>,
+    },
+    /// Somebody stops the run.
+    Stopping {
+        /// Whether nothing is waited for: it is not the first time.
+        at_once: bool,
     },
     /// Something was left in a cluster.
     Leftover(Box<Leftover>),
@@ -183,6 +196,29 @@ pub struct StepEnd {
     pub last_lines: Vec<Bytes>,
 }
 
+impl StepEnd {
+    /// The end of a step that had no attempt.
+    pub fn without_attempt(status: StepStatus, message: String) -> StepEnd {
+        StepEnd {
+            status,
+            verdict: None,
+            message,
+            took: None,
+            job: None,
+            kept: false,
+            log: None,
+            last_lines: Vec::new(),
+        }
+    }
+
+    /// The end of a step by the verdict on its last attempt.
+    pub fn of(verdict: Verdict, took: Duration) -> StepEnd {
+        let status = verdict.outcome.status();
+        let without = StepEnd::without_attempt(status, String::new());
+        StepEnd { verdict: Some(verdict), took: Some(took), ..without }
+    }
+}
+
 /// Something that stays in a cluster although it should not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
@@ -196,4 +232,51 @@ pub struct Leftover {
     pub reason: String,
     /// The command that removes it.
     pub command: String,
+}
+
+/// Log text on its way to the screen, in bytes: beyond it streams wait for whoever reads.
+const LOG_BUDGET: usize = 4 * 1024 * 1024;
+
+/// Where events go.
+#[derive(Debug, Clone)]
+pub struct Events {
+    queue: Sender<Event>,
+    log_budget: Arc<Semaphore>,
+}
+
+impl Events {
+    /// Events go to this queue. It need not be bounded: there are only so many states a step can have, and log text waits
+    /// for its permit.
+    pub fn new(queue: Sender<Event>) -> Events {
+        Events { queue, log_budget: Arc::new(Semaphore::new(LOG_BUDGET)) }
+    }
+
+    /// Something about the run.
+    pub fn run(&self, kind: EventKind) {
+        self.send(None, None, kind);
+    }
+
+    /// Something about a step.
+    pub fn step(&self, step: &Arc<str>, kind: EventKind) {
+        self.send(Some(step.clone()), None, kind);
+    }
+
+    /// Something about an attempt of a step.
+    pub fn attempt(&self, step: &Arc<str>, attempt: u32, kind: EventKind) {
+        self.send(Some(step.clone()), Some(attempt), kind);
+    }
+
+    /// Waits until a reader has taken enough of the log text before.
+    ///
+    /// # Cancellation
+    /// Nothing is taken.
+    pub async fn log_permit(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes.min(LOG_BUDGET)).unwrap_or(u32::MAX);
+        self.log_budget.clone().acquire_many_owned(bytes).await.ok()
+    }
+
+    fn send(&self, step: Option<Arc<str>>, attempt: Option<u32>, kind: EventKind) {
+        // When nobody shows events any more the run goes on.
+        let _ = self.queue.send(Event { time: Timestamp::now(), step, attempt, kind });
+    }
 }

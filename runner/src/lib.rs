@@ -15,4 +15,13 @@ pub mod policy_set;
 pub mod sources;
 pub mod wasm;
 
+pub mod cluster;
+pub mod event;
+pub mod journal;
+pub mod local;
+pub mod outcome;
+pub mod run;
+pub mod signals;
+pub mod step;
+
 pub mod report;

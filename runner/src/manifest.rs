@@ -23,6 +23,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::admission::{Admitted, Preview};
 
+pub(crate) use name::{label_value, short_hash};
+
 /// Key of the label and annotation that hold the id of the run.
 pub const RUN_ID: &str = "runner/run-id";
 /// Key of the label and annotation that hold the name of the workflow.
@@ -148,7 +150,7 @@ fn job(config: &EffectiveConfig, argv: Option<&[String]>, identity: &Identity) -
 fn labels(config: &EffectiveConfig, identity: &Identity) -> BTreeMap<String, String> {
     let mut labels = config.labels.clone();
     for (key, text) in identifying(identity) {
-        labels.insert(key.to_owned(), name::label_value(text));
+        labels.insert(key.to_owned(), label_value(text));
     }
     with(labels, ATTEMPT, &identity.attempt.to_string())
 }

@@ -6,7 +6,7 @@ use model::layer::{Layer, Merged};
 use model::problem::Severity;
 use model::report::{Report, Verdict, report};
 use model::review::Phase;
-use model::workflow::{Step, Workflow};
+use model::workflow::{Step, StepKind, Workflow};
 
 use crate::admission::{AdmissionError, Evaluation, answers, evaluate};
 use crate::policy_set::PolicySet;
@@ -83,7 +83,16 @@ pub fn plan(sources: &Sources, set: &PolicySet) -> Result<Planned, AdmissionErro
     let mut loaded = set.core().load_sources(&texts, sources.arguments())?;
     let mut problems = sources.problems().to_vec();
     problems.append(&mut loaded.problems);
-    let workflow = loaded.workflow.unwrap_or_default();
+    let mut workflow = loaded.workflow.unwrap_or_default();
+    if let Some(layer) = sources.command_line() {
+        let rank = loaded.layers.len() as u32;
+        loaded.layers.push(layer);
+        for step in workflow.steps.iter_mut().chain(&mut workflow.handlers) {
+            if step.kind == StepKind::Kubernetes {
+                step.ranks.push(rank);
+            }
+        }
+    }
     if problems.iter().all(|problem| problem.severity != Severity::Error) {
         names_are_unique(&workflow, set)?;
     }

@@ -4,6 +4,7 @@ mod exit_code;
 mod explain;
 mod problems;
 mod render;
+mod run;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -19,6 +20,7 @@ pub use exit_code::ExitCode;
 pub use explain::{ExplainedStep, explain, field_path};
 pub use problems::{CheckReport, PolicyInForce, show_problems, summary};
 pub use render::render;
+pub use run::{Output, RunReporter, RunStreams, Sink, Size, spawn};
 
 /// The two streams of the program.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +85,16 @@ impl Streams {
         self.data(&text)
     }
 
+    /// Tells programs that read events why nothing runs: one object on one line.
+    pub fn rejected(&self, problems: &[Problem], set: &PolicySet, code: ExitCode) {
+        let rejected =
+            Rejected { event: "rejected", exit_code: code.number(), policies: PolicyInForce::list(set), problems };
+        // Text keys only.
+        let text = serde_json::to_string(&rejected).unwrap_or_default() + "\n";
+        // The exit code says already that something is wrong.
+        let _ = self.data(&text);
+    }
+
     /// Tells why the program cannot go on.
     pub fn error(&self, failed: &Failed) {
         let mut text = String::new();
@@ -121,6 +133,15 @@ impl Streams {
         }
         self.words(&text);
     }
+}
+
+/// The only event of a workflow that is refused as written.
+#[derive(Serialize)]
+struct Rejected<'a> {
+    event: &'static str,
+    exit_code: u8,
+    policies: Vec<PolicyInForce>,
+    problems: &'a [Problem],
 }
 
 /// Why the program cannot go on: no problem of the file, but of what should judge it, or of the command.

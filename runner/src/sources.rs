@@ -1,12 +1,14 @@
 //! The texts a workflow is made of: base.yaml, the workflow file, parameters. Read, but not understood.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
-use model::layer::Position;
+use model::layer::{Layer, Origin, Position};
 use model::problem::{CoreProblem, code};
+use serde_json::{Map, Value};
 
 use crate::wasm::Role;
 
@@ -30,6 +32,7 @@ pub struct Sources {
     sources: Vec<Source>,
     arguments: Vec<String>,
     problems: Vec<CoreProblem>,
+    command_line: Map<String, Value>,
 }
 
 /// Where base.yaml comes from.
@@ -73,7 +76,25 @@ impl Sources {
 
     /// Texts that are in memory already.
     pub fn from_texts(texts: Vec<Source>, arguments: Vec<String>) -> Sources {
-        Sources { sources: texts, arguments, problems: Vec::new() }
+        Sources { sources: texts, arguments, ..Sources::default() }
+    }
+
+    /// Adds what the command line says about the cluster: a layer above those of the files, so that policies review the
+    /// cluster that is really used.
+    #[must_use]
+    pub fn with_cluster(mut self, kubeconfig: Option<&Path>, context: Option<&str>) -> Sources {
+        if let Some(kubeconfig) = kubeconfig {
+            self.command_line.insert("kubeconfig".to_owned(), kubeconfig.display().to_string().into());
+        }
+        if let Some(context) = context {
+            self.command_line.insert("context".to_owned(), context.into());
+        }
+        self
+    }
+
+    /// The layer of the command line; none: it says nothing.
+    pub(crate) fn command_line(&self) -> Option<Layer> {
+        (!self.command_line.is_empty()).then(|| layer_of_values(Origin::CommandLine, self.command_line.clone()))
     }
 
     /// The texts that could be read; a problem's source index points here.
@@ -113,6 +134,17 @@ impl Sources {
             }
         };
         self.sources.push(Source { name, text, role });
+    }
+}
+
+/// A layer that stands in no file.
+pub(crate) fn layer_of_values(origin: Origin, value: Map<String, Value>) -> Layer {
+    Layer {
+        origin,
+        value: Value::Object(value),
+        positions: BTreeMap::new(),
+        left_out: Vec::new(),
+        variables: Vec::new(),
     }
 }
 

@@ -466,7 +466,7 @@ fn component(file: &str) -> Result<Component, LoadError> {
 }
 
 /// The bytes of `tests/hostile/<file>.wat`, with the prelude it asks for.
-fn assemble(file: &str) -> Vec<u8> {
+pub(crate) fn assemble(file: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile");
     let mut text = fs::read_to_string(folder.join(file).with_extension("wat")).expect(file);
     for (prelude, functions) in [

@@ -11,6 +11,8 @@ mod admission;
 mod cli;
 mod contract;
 mod corpus;
+mod examples;
 mod hostile;
 mod laws;
+mod lifecycle;
 mod tidy;

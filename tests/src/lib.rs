@@ -2,11 +2,15 @@
 //!
 //! Nothing here reads the machine's own configuration: every folder the program looks at is inside the test's.
 
+mod cluster;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+
+pub use cluster::Served;
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
@@ -100,6 +104,12 @@ impl Runner {
         self
     }
 
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(self, argument: impl AsRef<std::ffi::OsStr>) -> Runner {
+        self.args([argument])
+    }
+
     /// Sets a variable of the environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Runner {
@@ -112,6 +122,15 @@ impl Runner {
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Runner {
         self.stdout = Some(stdout.into());
         self
+    }
+
+    /// Starts and does not wait: the test may send signals.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(mut self) -> Result<Child> {
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.spawn().with_context(|| format!("{:?} cannot be started", self.command))
     }
 
     /// Runs to the end.

@@ -1,7 +1,5 @@
 //! `runner render`: the Jobs that would be created, of attempt 1, in file order, handlers last.
 
-use std::collections::BTreeMap;
-
 use model::names::RunId;
 use model::report::Report;
 
@@ -50,7 +48,7 @@ pub(super) fn run(arguments: Render, streams: Streams) -> ExitCode {
         Ok(run_id) => run_id,
         Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
     };
-    let scope = Scope::of_run(effective.workflow(), RUN_ID, host());
+    let scope = Scope::of_run(effective.workflow(), RUN_ID, super::host());
     let previews = match preview(&set, &effective, &scope, &run_id) {
         Ok(Admission::Admitted(previews, report)) => {
             tell(&report);
@@ -66,11 +64,4 @@ pub(super) fn run(arguments: Render, streams: Streams) -> ExitCode {
         Ok(text) => code.max(streams.data(&text)),
         Err(error) => super::refuse(vec![Failed::of(error, None)], format, streams),
     }
-}
-
-/// The environment of this machine, which `env` of the workflow may read.
-fn host() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
 }

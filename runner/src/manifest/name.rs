@@ -17,7 +17,7 @@ pub(super) fn job_name(run_id: &RunId, step: &str, attempt: u32) -> JobName {
 }
 
 /// The value of a label that stands for `text`: the text itself, or a short form with a hash of the whole.
-pub(super) fn label_value(text: &str) -> String {
+pub(crate) fn label_value(text: &str) -> String {
     if Syntax::LabelValue.check(text).is_ok() {
         return text.to_owned();
     }
@@ -49,7 +49,7 @@ fn prefix(step: &str) -> String {
 }
 
 /// The first 50 bits of SHA-256 as 10 characters of `a-z2-7`, highest bits first.
-fn short_hash(text: &str) -> String {
+pub(crate) fn short_hash(text: &str) -> String {
     let bytes: [u8; 32] = Sha256::digest(text).into();
     let bits = bytes.iter().take(7).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte)) >> 6;
     (0..10).rev().map(|place| base32(bits >> (5 * place))).collect()

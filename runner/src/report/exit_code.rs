@@ -7,10 +7,36 @@ use model::report::Verdict;
 pub enum ExitCode {
     /// 0: done, nothing is wrong.
     Success,
+    /// 1: a step failed.
+    Failed,
+    /// The recorded code of the step that `--exit-code-from` names.
+    Step(u8),
     /// 3: a policy said no.
     Denied,
     /// 2: the file, the options or a policy component are invalid; nothing ran.
     Invalid,
+    /// 4: there is no usable cluster; nothing ran.
+    NoCluster,
+    /// 130: interrupted by SIGINT.
+    Interrupted,
+    /// 143: stopped by SIGTERM or SIGHUP.
+    Terminated,
+}
+
+impl ExitCode {
+    /// The number.
+    pub fn number(self) -> u8 {
+        match self {
+            ExitCode::Success => 0,
+            ExitCode::Failed => 1,
+            ExitCode::Step(code) => code,
+            ExitCode::Invalid => 2,
+            ExitCode::Denied => 3,
+            ExitCode::NoCluster => 4,
+            ExitCode::Interrupted => 130,
+            ExitCode::Terminated => 143,
+        }
+    }
 }
 
 impl From<Verdict> for ExitCode {
@@ -25,10 +51,6 @@ impl From<Verdict> for ExitCode {
 
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> std::process::ExitCode {
-        std::process::ExitCode::from(match code {
-            ExitCode::Success => 0,
-            ExitCode::Invalid => 2,
-            ExitCode::Denied => 3,
-        })
+        std::process::ExitCode::from(code.number())
     }
 }

@@ -1,0 +1,116 @@
+//! Taking Jobs and pods away again, and only those that are ours.
+
+use std::time::Duration;
+
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use tokio::time::Instant;
+
+use super::Cluster;
+use super::retry::{Backoff, Failure, Kind};
+
+/// Which Job is meant: another one of the same name is never touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// The one with this uid.
+    Uid(String),
+    /// The one with this digest in its annotations: its uid was never learnt.
+    Digest(String),
+}
+
+/// What came of deleting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deleted {
+    /// The server accepted it.
+    Accepted,
+    /// There is no such Job.
+    Absent,
+    /// Another Job has the name; nothing was deleted.
+    Foreign,
+    /// It was refused until the limit passed.
+    Refused(Failure),
+}
+
+impl Cluster {
+    /// Deletes a Job with its pods, in the background. Refusals are repeated within `limit`.
+    ///
+    /// # Cancellation
+    /// The request that is in flight may still be carried out.
+    pub async fn delete_job(&self, namespace: &str, name: &str, expected: &Expected, limit: Duration) -> Deleted {
+        let end = Instant::now() + limit;
+        let mut backoff = Backoff::of_requests();
+        loop {
+            let failure = match self.try_delete(namespace, name, expected).await {
+                Ok(deleted) => return deleted,
+                Err(failure) => failure,
+            };
+            let wait = match failure.kind {
+                Kind::Unavailable { after: Some(after) } => after,
+                _ => backoff.wait(),
+            };
+            if Instant::now() + wait >= end {
+                return Deleted::Refused(failure);
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn try_delete(&self, namespace: &str, name: &str, expected: &Expected) -> Result<Deleted, Failure> {
+        // The semaphore is never closed.
+        let _permit = self.inner.writes.acquire().await;
+        let jobs = self.jobs(namespace);
+        let uid = match expected {
+            Expected::Uid(uid) => uid.clone(),
+            Expected::Digest(digest) => {
+                let found = match jobs.get(name).await.map_err(Failure::from) {
+                    Ok(found) => found,
+                    Err(Failure { kind: Kind::NotFound, .. }) => return Ok(Deleted::Absent),
+                    Err(failure) => return Err(failure),
+                };
+                let marks = found.metadata.annotations.unwrap_or_default();
+                if marks.get(crate::manifest::DIGEST) != Some(digest) {
+                    return Ok(Deleted::Foreign);
+                }
+                found.metadata.uid.unwrap_or_default()
+            }
+        };
+        let parameters = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        match jobs.delete(name, &parameters).await.map_err(Failure::from) {
+            Ok(_) => Ok(Deleted::Accepted),
+            Err(Failure { kind: Kind::NotFound, .. }) => Ok(Deleted::Absent),
+            // The precondition does not hold.
+            Err(Failure { kind: Kind::Conflict, .. }) => Ok(Deleted::Foreign),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Deletes a pod at once, without its grace period.
+    ///
+    /// # Errors
+    /// When the server refuses; a pod that has gone is none.
+    pub async fn kill_pod(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Failure> {
+        let parameters = DeleteParams {
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..DeleteParams::default().grace_period(0)
+        };
+        match self.pods(namespace).delete(name, &parameters).await.map_err(Failure::from) {
+            Ok(_) | Err(Failure { kind: Kind::NotFound | Kind::Conflict, .. }) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Suspends a Job that stays: nothing of it starts later.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn suspend_job(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Failure> {
+        let patch = serde_json::json!({ "metadata": { "uid": uid }, "spec": { "suspend": true } });
+        match self.jobs(namespace).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What an unsuccessful request means, and how long to wait before the next one.
+//!
+//! The client library has a retry layer of its own; it is switched off, because it repeats a POST blindly.
+
+use std::collections::hash_map::RandomState;
+use std::error::Error as _;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::time::Duration;
+
+/// Why a request was not carried out, or may not have been.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
+pub struct Failure {
+    /// What it means.
+    pub kind: Kind,
+    /// What the server said, word for word; or why there is no answer.
+    pub words: String,
+}
+
+/// What an unsuccessful request means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// 401: the credentials are not (or no longer) accepted.
+    Unauthorized,
+    /// 403: a right is missing, or an admission plugin said no.
+    Forbidden,
+    /// 404.
+    NotFound,
+    /// 409.
+    Conflict,
+    /// 410: the version is no longer known.
+    Gone,
+    /// Another answer that will be the same next time.
+    Refused,
+    /// No answer, one that cannot be read, 429 or 5xx: next time may be different. The server may have named a time.
+    Unavailable {
+        /// How long the server asks to wait.
+        after: Option<Duration>,
+    },
+}
+
+impl Failure {
+    /// Something that may be different next time.
+    pub(super) fn unavailable(words: impl Into<String>) -> Failure {
+        Failure { kind: Kind::Unavailable { after: None }, words: words.into() }
+    }
+
+    /// Whether asking again may help.
+    pub fn may_pass(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable { .. })
+    }
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Failure {
+        match error {
+            kube::Error::Api(status) => of_status(&status),
+            other => Failure::unavailable(words(&other)),
+        }
+    }
+}
+
+/// What an answer that is a Status says.
+pub(super) fn of_status(status: &kube::core::Status) -> Failure {
+    let after = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
+    let kind = match status.code {
+        401 => Kind::Unauthorized,
+        403 => Kind::Forbidden,
+        404 => Kind::NotFound,
+        409 => Kind::Conflict,
+        410 => Kind::Gone,
+        // A server that is overloaded, restarting, or behind a proxy; also `failed calling webhook`, which is a 500.
+        429 | 500..=599 | 0..=399 => {
+            Kind::Unavailable { after: after.map(|seconds| Duration::from_secs(u64::from(seconds))) }
+        }
+        _ => Kind::Refused,
+    };
+    let said = status.message.trim();
+    let words = match (said, status.reason.as_str()) {
+        ("", "") => format!("answer {} without words", status.code),
+        ("", reason) => format!("answer {} ({reason})", status.code),
+        (said, _) => said.to_owned(),
+    };
+    Failure { kind, words }
+}
+
+/// An error of the client library without the names of its types: the causes say what happened.
+fn words(error: &kube::Error) -> String {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    match causes.as_slice() {
+        [] => error.to_string(),
+        // The outer ones repeat the inner ones, or say no more than `client error`.
+        [.., last] if causes.iter().any(|cause| cause.contains("onnect")) => format!("no connection: {last}"),
+        [.., last] => last.clone(),
+    }
+}
+
+/// Waits that double from `first` to `longest`, each shortened by up to a fifth so that many do not come at once.
+#[derive(Debug, Clone)]
+pub(crate) struct Backoff {
+    next: Duration,
+    first: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    /// Of watches and requests.
+    pub(crate) fn of_requests() -> Backoff {
+        Backoff::new(Duration::from_millis(500), Duration::from_secs(30))
+    }
+
+    /// Of log streams.
+    pub(crate) fn of_logs() -> Backoff {
+        Backoff::new(Duration::from_millis(200), Duration::from_secs(10))
+    }
+
+    fn new(first: Duration, longest: Duration) -> Backoff {
+        Backoff { next: first, first, longest }
+    }
+
+    /// The next wait.
+    pub(crate) fn wait(&mut self) -> Duration {
+        let whole = self.next;
+        self.next = (whole * 2).min(self.longest);
+        let chance = RandomState::new().build_hasher().finish() % 1000;
+        whole.mul_f64(1.0 - chance as f64 / 5000.0)
+    }
+
+    /// It worked: the next wait is the first again.
+    pub(crate) fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_final_or_may_pass() {
+        for (code, may_pass) in
+            [(400, false), (401, false), (403, false), (404, false), (409, false), (410, false), (413, false)]
+                .into_iter()
+                .chain([(422, false), (429, true), (500, true), (502, true), (503, true), (504, true), (200, true)])
+        {
+            let failure = of_status(&kube::core::Status::failure("no", "Because").with_code(code));
+            assert_eq!(failure.may_pass(), may_pass, "{code}");
+            assert_eq!(failure.words, "no");
+        }
+        assert_eq!(of_status(&kube::core::Status::failure("", "").with_code(500)).words, "answer 500 without words");
+    }
+
+    #[test]
+    fn waits_grow_to_a_longest_one_and_begin_anew() {
+        let mut backoff = Backoff::of_requests();
+        let waits: Vec<Duration> = (0..10).map(|_| backoff.wait()).collect();
+        for (wait, whole) in waits.iter().zip([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]) {
+            assert!((whole * 0.8..=whole).contains(&wait.as_secs_f64()), "{wait:?} of {whole}");
+        }
+        backoff.reset();
+        assert!(backoff.wait() <= Duration::from_millis(500));
+    }
+}

@@ -1,0 +1,404 @@
+//! One watch on Jobs and one on Pods for a run in one namespace, however many steps it has.
+//!
+//! What they bring is put into the facts of the attempt it is about. The end of a watch, an error or a stale version is
+//! no statement about any Job: the watch is listed again and reopened, and how long that fails is told as [`Contact`].
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::{Api, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::Cluster;
+use super::retry::{Backoff, Failure, Kind};
+use crate::manifest::RUN_ID;
+use crate::step::facts::Facts;
+
+/// Objects in one piece of a list.
+const PAGE: u32 = 500;
+/// The server ends a watch so much before silence on it counts as a broken connection.
+const MARGIN: Duration = Duration::from_secs(10);
+/// Labels by which the Job controller marks its pods, newest first.
+const JOB_NAME_LABELS: [&str; 2] = ["batch.kubernetes.io/job-name", "job-name"];
+
+/// The watches of a run in one namespace of one cluster. They end when this is dropped.
+#[derive(Debug)]
+pub struct Watched {
+    registry: Arc<Registry>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    _stop_when_dropped: DropGuard,
+}
+
+/// The watches could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A list was refused, or not answered in time.
+    #[error("cannot list {resource} in namespace `{namespace}`: {failure}")]
+    List {
+        /// `jobs` or `pods`.
+        resource: &'static str,
+        /// The namespace.
+        namespace: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// A Job of this run is there already.
+    #[error("run id `{run}` is in use: Job `{job}` in namespace `{namespace}` has it")]
+    InUse {
+        /// The id.
+        run: String,
+        /// The namespace.
+        namespace: String,
+        /// A Job that has it.
+        job: String,
+    },
+}
+
+impl OpenError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            OpenError::InUse { .. } => Some("choose another `--run-id`, or leave it out".to_owned()),
+            OpenError::List { resource, failure, .. } if failure.kind == Kind::Forbidden => {
+                let group = if *resource == "jobs" { "batch" } else { "" };
+                Some(format!(
+                    "a Role needs the rule {{apiGroups: [\"{group}\"], resources: [{resource}], verbs: [list, watch]}}"
+                ))
+            }
+            OpenError::List { .. } => None,
+        }
+    }
+}
+
+/// Whether the cluster answers the watches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contact {
+    /// What each watch that is not answered met, by its resource, and since when.
+    lost: BTreeMap<&'static str, (Instant, Failure)>,
+}
+
+impl Contact {
+    /// Since when one of the watches is not answered, and what came instead; none: both are.
+    pub fn lost(&self) -> Option<(Instant, &Failure)> {
+        self.lost.values().min_by_key(|(since, _)| *since).map(|(since, failure)| (*since, failure))
+    }
+}
+
+/// What is known about one attempt, kept up to date by the watches. Dropping it ends that.
+#[derive(Debug)]
+pub struct Attempted {
+    name: String,
+    facts: watch::Sender<Facts>,
+    registry: Arc<Registry>,
+}
+
+impl Attempted {
+    /// The facts as they change.
+    pub fn facts(&self) -> watch::Receiver<Facts> {
+        self.facts.subscribe()
+    }
+
+    /// Adds what was learnt in another way.
+    pub fn learn(&self, learn: impl FnOnce(&mut Facts)) {
+        self.facts.send_modify(learn);
+    }
+
+    /// The Job was created, or found: from this version on a list that lacks it says that it has gone.
+    pub fn created(&self, uid: &str, version: Option<&str>) {
+        let mut entries = self.registry.lock();
+        if let Some(entry) = entries.get_mut(&self.name) {
+            entry.created = version.and_then(|version| version.parse().ok());
+        }
+        drop(entries);
+        self.learn(|facts| facts.set_uid(uid));
+    }
+
+    /// Whether the cluster answers the watches, as that changes.
+    pub fn contact(&self) -> watch::Receiver<Contact> {
+        self.registry.contact.subscribe()
+    }
+}
+
+impl Drop for Attempted {
+    fn drop(&mut self) {
+        self.registry.lock().remove(&self.name);
+    }
+}
+
+#[derive(Debug)]
+struct Registry {
+    /// By the name of the Job.
+    attempts: Mutex<HashMap<String, Entry>>,
+    contact: watch::Sender<Contact>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    facts: watch::Sender<Facts>,
+    /// Version at which the Job was created.
+    created: Option<u64>,
+    /// Whether a list or a watch has shown the Job.
+    seen: bool,
+    /// Uids of the pods that a list or a watch has shown.
+    pods: HashSet<String>,
+}
+
+impl Registry {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watched {
+    /// Lists, then watches the Jobs and pods of a run. Lists that are not answered are repeated within `limit`.
+    ///
+    /// # Errors
+    /// When a list is refused, or the run id is in use.
+    ///
+    /// # Cancellation
+    /// Nothing is left behind.
+    pub async fn open(
+        cluster: &Cluster,
+        namespace: &str,
+        run: &str,
+        label: &str,
+        limit: Duration,
+        silence: Duration,
+    ) -> Result<Watched, OpenError> {
+        let selector = format!("{RUN_ID}={label}");
+        let (jobs, pods) = (cluster.jobs(namespace), cluster.pods(namespace));
+        let first = |resource, failure| OpenError::List { resource, namespace: namespace.to_owned(), failure };
+        let (of_jobs, of_pods) =
+            tokio::join!(list_within(&jobs, &selector, limit), list_within(&pods, &selector, limit));
+        let of_jobs = of_jobs.map_err(|failure| first("jobs", failure))?;
+        let of_pods = of_pods.map_err(|failure| first("pods", failure))?;
+        if let Some(job) = of_jobs.items.first() {
+            let (run, namespace, job) = (run.to_owned(), namespace.to_owned(), job.name_any());
+            return Err(OpenError::InUse { run, namespace, job });
+        }
+        let registry = Arc::new(Registry {
+            attempts: Mutex::new(HashMap::new()),
+            contact: watch::Sender::new(Contact::default()),
+        });
+        let tasks = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let watch_jobs = keep(jobs, selector.clone(), of_jobs.version, registry.clone(), silence);
+        let watch_pods = keep(pods, selector, of_pods.version, registry.clone(), silence);
+        tasks.spawn(stop.clone().run_until_cancelled_owned(watch_jobs));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(watch_pods));
+        tasks.close();
+        Ok(Watched { registry, tasks, _stop_when_dropped: stop.clone().drop_guard(), stop })
+    }
+
+    /// From now on what is seen of the Job with this name is put into the facts: begin before it is created.
+    pub fn attempt(&self, name: &str, facts: Facts) -> Attempted {
+        let facts = watch::Sender::new(facts);
+        let entry = Entry { facts: facts.clone(), created: None, seen: false, pods: HashSet::new() };
+        self.registry.lock().insert(name.to_owned(), entry);
+        Attempted { name: name.to_owned(), facts, registry: self.registry.clone() }
+    }
+
+    /// Ends the watches.
+    pub async fn close(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+/// A kind of object that is watched.
+trait Seen: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static {
+    /// Its name in requests.
+    const PLURAL: &'static str;
+    /// Puts an object, or its deletion, into the facts it is about.
+    fn see(&self, registry: &Registry, deleted: bool);
+    /// Tells the facts what a complete list no longer holds.
+    fn miss(items: &[Self], version: Option<u64>, registry: &Registry);
+}
+
+impl Seen for Job {
+    const PLURAL: &'static str = "jobs";
+
+    fn see(&self, registry: &Registry, deleted: bool) {
+        let Some(name) = &self.metadata.name else { return };
+        let mut attempts = registry.lock();
+        let Some(entry) = attempts.get_mut(name) else { return };
+        entry.seen = true;
+        entry.facts.send_modify(|facts| if deleted { facts.see_job_deleted(self) } else { facts.see_job(self) });
+    }
+
+    fn miss(items: &[Job], version: Option<u64>, registry: &Registry) {
+        let there: HashSet<&str> = items.iter().filter_map(|job| job.metadata.name.as_deref()).collect();
+        for (name, entry) in registry.lock().iter() {
+            // A list from before its creation does not know it yet.
+            let expected = entry.seen || matches!((entry.created, version), (Some(of), Some(at)) if at >= of);
+            if expected && !there.contains(name.as_str()) {
+                entry.facts.send_modify(Facts::see_job_gone);
+            }
+        }
+    }
+}
+
+impl Seen for Pod {
+    const PLURAL: &'static str = "pods";
+
+    fn see(&self, registry: &Registry, deleted: bool) {
+        let labels = self.metadata.labels.as_ref();
+        let Some(job) = labels.and_then(|labels| JOB_NAME_LABELS.iter().find_map(|label| labels.get(*label))) else {
+            return;
+        };
+        let mut attempts = registry.lock();
+        let Some(entry) = attempts.get_mut(job) else { return };
+        entry.pods.extend(self.metadata.uid.clone());
+        entry.facts.send_modify(|facts| if deleted { facts.see_pod_deleted(self) } else { facts.see_pod(self) });
+    }
+
+    fn miss(items: &[Pod], _: Option<u64>, registry: &Registry) {
+        let there: HashSet<&str> = items.iter().filter_map(|pod| pod.metadata.uid.as_deref()).collect();
+        for entry in registry.lock().values() {
+            for uid in entry.pods.iter().filter(|uid| !there.contains(uid.as_str())) {
+                entry.facts.send_modify(|facts| facts.see_pod_gone(uid));
+            }
+        }
+    }
+}
+
+/// A complete list.
+struct Listed<K> {
+    items: Vec<K>,
+    version: String,
+}
+
+/// Lists until it is answered, at most for `limit`.
+async fn list_within<K: Seen>(api: &Api<K>, selector: &str, limit: Duration) -> Result<Listed<K>, Failure> {
+    let end = Instant::now() + limit;
+    let mut backoff = Backoff::of_requests();
+    loop {
+        let failure = match tokio::time::timeout_at(end, list(api, selector)).await {
+            Ok(Ok(listed)) => return Ok(listed),
+            Ok(Err(failure)) => failure,
+            Err(_) => return Err(Failure::unavailable(format!("no answer for {} s", limit.as_secs()))),
+        };
+        let wait = backoff.wait();
+        if !failure.may_pass() || Instant::now() + wait >= end {
+            return Err(failure);
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn list<K: Seen>(api: &Api<K>, selector: &str) -> Result<Listed<K>, Failure> {
+    let mut items = Vec::new();
+    let mut parameters = ListParams::default().labels(selector).limit(PAGE);
+    loop {
+        let page = api.list(&parameters).await?;
+        items.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters.continue_token = Some(token),
+            None => return Ok(Listed { items, version: page.metadata.resource_version.unwrap_or_default() }),
+        }
+    }
+}
+
+/// Watches for as long as it is polled.
+async fn keep<K: Seen>(api: Api<K>, selector: String, first: String, registry: Arc<Registry>, silence: Duration) {
+    let mut version = first;
+    let mut backoff = Backoff::of_requests();
+    loop {
+        let failure = match watch_once(&api, &selector, &mut version, &registry, silence).await {
+            // Its time was up: it goes on where it was.
+            Ended::Whole => {
+                backoff.reset();
+                continue;
+            }
+            Ended::Broken(failure) => failure,
+        };
+        // A version that is too old says nothing about the server.
+        if failure.kind != Kind::Gone {
+            lost::<K>(&registry, failure);
+            tokio::time::sleep(backoff.wait()).await;
+        }
+        loop {
+            match list(&api, &selector).await {
+                Ok(listed) => {
+                    for item in &listed.items {
+                        item.see(&registry, false);
+                    }
+                    K::miss(&listed.items, listed.version.parse().ok(), &registry);
+                    version = listed.version;
+                    registry.contact.send_if_modified(|contact| contact.lost.remove(K::PLURAL).is_some());
+                    break;
+                }
+                Err(failure) => {
+                    lost::<K>(&registry, failure);
+                    tokio::time::sleep(backoff.wait()).await;
+                }
+            }
+        }
+    }
+}
+
+fn lost<K: Seen>(registry: &Registry, failure: Failure) {
+    registry.contact.send_modify(|contact| {
+        let since = contact.lost.get(K::PLURAL).map_or_else(Instant::now, |(since, _)| *since);
+        contact.lost.insert(K::PLURAL, (since, failure));
+    });
+}
+
+/// How a watch ended.
+enum Ended {
+    /// As one ends whose time is up; the version is that of the last event.
+    Whole,
+    /// Otherwise: what was missed is unknown.
+    Broken(Failure),
+}
+
+async fn watch_once<K: Seen>(
+    api: &Api<K>,
+    selector: &str,
+    version: &mut String,
+    registry: &Registry,
+    silence: Duration,
+) -> Ended {
+    let seconds = silence.saturating_sub(MARGIN).as_secs().clamp(1, 290);
+    let parameters = WatchParams::default().labels(selector).timeout(u32::try_from(seconds).unwrap_or(290));
+    let events = match tokio::time::timeout(silence, api.watch(&parameters, version)).await {
+        Ok(Ok(events)) => events,
+        Ok(Err(error)) => return Ended::Broken(error.into()),
+        Err(_) => return Ended::Broken(Failure::unavailable(format!("no answer for {} s", silence.as_secs()))),
+    };
+    let mut events = pin!(events);
+    let began = Instant::now();
+    loop {
+        match tokio::time::timeout(silence, events.next()).await {
+            Ok(Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)))) => {
+                version.clone_from(&object.resource_version().unwrap_or_default());
+                object.see(registry, false);
+            }
+            Ok(Some(Ok(WatchEvent::Deleted(object)))) => {
+                version.clone_from(&object.resource_version().unwrap_or_default());
+                object.see(registry, true);
+            }
+            Ok(Some(Ok(WatchEvent::Bookmark(bookmark)))) => version.clone_from(&bookmark.metadata.resource_version),
+            Ok(Some(Ok(WatchEvent::Error(status)))) => return Ended::Broken(super::retry::of_status(&status)),
+            Ok(Some(Err(error))) => return Ended::Broken(error.into()),
+            // A server that ends a watch at once is not well, and must not be asked without a pause.
+            Ok(None) if began.elapsed() < Duration::from_secs(1) => {
+                return Ended::Broken(Failure::unavailable("the watch ended at once"));
+            }
+            Ok(None) => return Ended::Whole,
+            Err(_) => return Ended::Broken(Failure::unavailable(format!("no byte for {} s", silence.as_secs()))),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! `runner exec`: the workflow as Jobs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::local_cluster::LocalCluster;
+use model::names::RunId;
+use model::workflow::{StepKind, Workflow};
+use serde::Serialize;
+
+use crate::cli::{Exec, Format, Output};
+use crate::event::{EventKind, Events};
+use crate::interpolate::Scope;
+use crate::journal::{Journal, RunFolder, state_folder};
+use crate::local;
+use crate::plan::plan;
+use crate::report::{self, ExitCode, Failed, PolicyInForce, RunReporter, RunStreams, Streams, show_problems, summary};
+use crate::run::{Clusters, Run};
+use crate::signals::signals;
+use crate::sources::{Source, Sources};
+use crate::step::waits::Waits;
+
+/// What `--wait` takes.
+const WAITS_HELP: &str = "write KIND=DURATION, as `pull=90s` or `schedule=1h30m`; `0` gives up at once";
+
+/// The recorded sources of a run: what runs, so that it can be taken up again.
+#[derive(Serialize)]
+struct Recorded<'a> {
+    version: u32,
+    sources: Vec<RecordedSource<'a>>,
+    arguments: &'a [String],
+    policies: Vec<PolicyInForce>,
+    local: bool,
+}
+
+#[derive(Serialize)]
+struct RecordedSource<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
+    let Exec {
+        file,
+        rules,
+        local,
+        local_objects,
+        kubeconfig,
+        context,
+        run_id,
+        max_active,
+        exit_code_from,
+        waits,
+        output,
+        quiet,
+        state_dir,
+    } = arguments;
+    let format = if output == Output::Json { Format::Json } else { Format::Human };
+    let waits = match read_waits(&waits) {
+        Ok(waits) => waits,
+        Err(failures) => return super::refuse(failures, format, streams),
+    };
+    let id = match run_id.map_or_else(new_run_id, |id| id.parse().map_err(|error| bad_run_id(&id, &error))) {
+        Ok(id) => id,
+        Err(failed) => return super::refuse(vec![failed], format, streams),
+    };
+    let (set, base, params) = match super::rules(rules, format, streams) {
+        Ok(rules) => rules,
+        Err(code) => return code,
+    };
+    let sources = Sources::read(&base, &file, params).with_cluster(kubeconfig.as_deref(), context.as_deref());
+    let planned = match plan(&sources, &set) {
+        Ok(planned) => planned,
+        Err(error) => return super::unanswered(&error, format, streams),
+    };
+    if format == Format::Human {
+        streams.policies(&set);
+        streams.words(&show_problems(&planned.report.problems, sources.texts()));
+        streams.words(&summary(&planned.report.problems).unwrap_or_default());
+    }
+    let code = ExitCode::from(planned.report.verdict);
+    let effective = match planned.effective {
+        Some(effective) if code == ExitCode::Success => effective,
+        _ => {
+            if format == Format::Json {
+                streams.rejected(&planned.report.problems, &set, code);
+            }
+            return code;
+        }
+    };
+    let workflow = effective.workflow();
+    let missing = not_run(workflow, effective.sources());
+    if !missing.is_empty() {
+        return super::refuse(missing, format, streams);
+    }
+    let exit_code_from = match exit_code_from.map(|asked| named_step(workflow, &asked)).transpose() {
+        Ok(step) => step,
+        Err(failed) => return super::refuse(vec![failed], format, streams),
+    };
+    let most = max_active.or_else(|| workflow.max_active_steps.and_then(|most| usize::try_from(most).ok()));
+    let prepared = state_folder(state_dir).and_then(|state| {
+        let folder = RunFolder::create(&state, &id)?;
+        folder.record(&Recorded {
+            version: 1,
+            sources: sources.texts().iter().map(|Source { name, text, .. }| RecordedSource { name, text }).collect(),
+            arguments: sources.arguments(),
+            policies: PolicyInForce::list(&set),
+            local,
+        })?;
+        let journal = folder.journal()?;
+        Ok((state, folder, journal))
+    });
+    let (state, folder, journal) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return super::refuse(vec![Failed::new(&error, error.help())], format, streams),
+    };
+    let scope = Scope::of_run(workflow, id.as_str(), super::host());
+    let run = Run {
+        set: Arc::new(set),
+        effective: Arc::new(effective),
+        scope: Arc::new(scope),
+        id,
+        max_active: most.unwrap_or(0),
+        exit_code_from,
+    };
+    let shown = match output {
+        Output::Auto => report::Output::auto(),
+        Output::Plain => report::Output::Plain,
+        Output::Json => report::Output::Json,
+    };
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
+    };
+    let place = Place { state, folder, journal, waits, local, local_objects };
+    let reporter = RunReporter::new(shown, RunStreams::of(streams), quiet);
+    let (queue, shown) = match report::spawn(reporter) {
+        Ok(spawned) => spawned,
+        Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
+    };
+    let code = runtime.block_on(drive(run, place, Events::new(queue)));
+    // All events are shown before the program ends.
+    match shown.join() {
+        Ok(Err(error)) => {
+            streams.error(&Failed::of(format!("standard output cannot be written: {error}"), None));
+            code.max(ExitCode::Failed)
+        }
+        Ok(Ok(())) | Err(_) => code,
+    }
+}
+
+/// Where a run has its state and its cluster.
+struct Place {
+    state: PathBuf,
+    folder: RunFolder,
+    journal: Journal,
+    waits: Waits,
+    local: bool,
+    local_objects: Option<PathBuf>,
+}
+
+/// Runs it, with the embedded cluster around it if it has one.
+async fn drive(run: Run, place: Place, events: Events) -> ExitCode {
+    let Place { state, folder, journal, waits, local, local_objects } = place;
+    let fatal = |text: String| {
+        events.run(EventKind::Fatal { text, help: None });
+        ExitCode::NoCluster
+    };
+    // Before anything is made: a signal from here on ends the run in order.
+    let signals = match signals() {
+        Ok(signals) => signals,
+        Err(error) => return fatal(format!("signals cannot be received: {error}")),
+    };
+    let cluster = match start_local(local, &state, local_objects.as_ref()).await {
+        Ok(cluster) => cluster,
+        Err(failed) => return fatal(failed),
+    };
+    let clusters = Clusters::new(run.id.clone(), &waits, events.clone(), cluster.clone());
+    let end = run.execute(folder, journal, clusters, waits, events.clone(), signals).await;
+    if let Some(cluster) = cluster
+        && let Err(error) = cluster.shutdown().await
+    {
+        events.run(EventKind::Warning { text: format!("the folder of the local cluster stays: {error}") });
+    }
+    end.exit_code
+}
+
+async fn start_local(wanted: bool, state: &Path, objects: Option<&PathBuf>) -> Result<Option<LocalCluster>, String> {
+    if !wanted {
+        return Ok(None);
+    }
+    let started = local::start(state, objects).await;
+    let cluster = started.map_err(|error| match std::error::Error::source(&error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    })?;
+    Ok(Some(cluster))
+}
+
+fn new_run_id() -> Result<RunId, Failed> {
+    let id = uuid::Uuid::now_v7().to_string();
+    id.parse().map_err(|error| bad_run_id(&id, &error))
+}
+
+fn bad_run_id(id: &str, error: &model::syntax::Violation) -> Failed {
+    Failed::of(format!("`--run-id {id}`: {error}"), Some("use 1 to 64 letters, digits, `-` and `_`".to_owned()))
+}
+
+fn read_waits(given: &[String]) -> Result<Waits, Vec<Failed>> {
+    let mut waits = Waits::default();
+    let failures: Vec<Failed> = given
+        .iter()
+        .filter_map(|text| {
+            let error = waits.set(text).err()?;
+            Some(Failed::of(format!("`--wait {text}`: {error}"), Some(WAITS_HELP.to_owned())))
+        })
+        .collect();
+    if failures.is_empty() { Ok(waits) } else { Err(failures) }
+}
+
+/// The name of the step that `asked` means.
+fn named_step(workflow: &Workflow, asked: &str) -> Result<String, Failed> {
+    let found = workflow.steps.iter().find(|step| step.name == asked || step.id.as_deref() == Some(asked));
+    found.map(|step| step.name.clone()).ok_or_else(|| {
+        let names: Vec<String> = workflow.steps.iter().take(20).map(|step| format!("`{}`", step.name)).collect();
+        let more = if workflow.steps.len() > names.len() { ", …" } else { "" };
+        Failed::of(
+            format!("`--exit-code-from {asked}`: there is no such step"),
+            Some(format!("the steps are {}{more}", names.join(", "))),
+        )
+    })
+}
+
+/// What the file asks for and this version does not do: leaving it out would run something else than what is written.
+fn not_run(workflow: &Workflow, sources: &[Source]) -> Vec<Failed> {
+    let place = |step: &model::workflow::Step| {
+        let file = sources.get(step.position.source as usize).map_or("", |source| source.name.as_str());
+        format!("{file}:{}:{}", step.position.line, step.position.column)
+    };
+    let commands = workflow.steps.iter().filter(|step| step.kind == StepKind::Command).map(|step| {
+        Failed::of(
+            format!("{}: step `{}` runs on this machine, which this version does not do yet", place(step), step.name),
+            Some("make it a Kubernetes step: `type: k8s` and an `image` under `config`".to_owned()),
+        )
+    });
+    let handlers = workflow.handlers.iter().map(|step| {
+        Failed::of(format!("{}: handler `{}`: this version runs no handlers yet", place(step), step.name), None)
+    });
+    commands.chain(handlers).collect()
+}

@@ -1,0 +1,397 @@
+//! A run: the graph of steps is worked through, in parallel where it allows, until nothing can start any more.
+//!
+//! One loop owns the graph and hears of everything: steps that ended, Jobs that were removed, signals. Steps are tasks that
+//! share nothing but the watches; each asks the rules again about its final values before its Job is created.
+
+mod clusters;
+mod graph;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _};
+use model::config::{CleanupPolicy, DEFAULT_NAMESPACE};
+use model::names::RunId;
+use model::problem::{Problem, Severity};
+use model::report::Report;
+use model::workflow::Step;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::admission::{Admission, AdmissionError, Admitted, admit, kubeconfig};
+use crate::cluster::{OpenError, Target};
+use crate::event::{EventKind, Events, JobName, StepEnd};
+use crate::interpolate::Scope;
+use crate::journal::{Entry, Journal, RunFolder};
+use crate::manifest;
+use crate::outcome::{Outcome, Reason, RunStatus, StepStatus, Verdict};
+use crate::plan::Effective;
+use crate::policy_set::PolicySet;
+use crate::report::ExitCode;
+use crate::step::waits::Waits;
+use crate::step::{Attempt, Cleanup, DEFAULT_GRACE, Policy, Shared, Stop};
+
+pub use clusters::{Clusters, ReachError};
+pub use graph::{Graph, Settled};
+
+/// Logs that are followed at once: each is a connection.
+const LOGS_AT_ONCE: usize = 64;
+
+/// What is asked of a run from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM or SIGHUP.
+    Terminate,
+}
+
+/// A run, ready to begin.
+pub struct Run {
+    /// The rules in force.
+    pub set: Arc<PolicySet>,
+    /// What runs.
+    pub effective: Arc<Effective>,
+    /// The values that texts may use.
+    pub scope: Arc<Scope>,
+    /// Its id.
+    pub id: RunId,
+    /// Steps that run at once; 0: no limit.
+    pub max_active: usize,
+    /// The step whose code the program ends with.
+    pub exit_code_from: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunEnd {
+    /// Its status.
+    pub status: RunStatus,
+    /// What the program ends with.
+    pub exit_code: ExitCode,
+}
+
+/// What the steps of a run share.
+struct Context {
+    run: Run,
+    clusters: Clusters,
+    shared: Arc<Shared>,
+    folder: RunFolder,
+}
+
+/// A step that has ended.
+struct StepDone {
+    place: usize,
+    end: StepEnd,
+    cleanup: Option<Cleanup>,
+}
+
+impl Run {
+    /// Runs it. Nothing has run when there is no usable cluster: exit code 4, or 2 when the run id is in use.
+    ///
+    /// # Cancellation
+    /// Jobs stay. To stop a run, send a signal.
+    pub async fn execute(
+        self,
+        folder: RunFolder,
+        journal: Journal,
+        clusters: Clusters,
+        waits: Waits,
+        events: Events,
+        signals: impl Stream<Item = Signal> + Unpin,
+    ) -> RunEnd {
+        let began = Instant::now();
+        let workflow = self.effective.workflow();
+        events.run(EventKind::RunStarted {
+            run: self.id.to_string(),
+            workflow: workflow.name.clone(),
+            steps: workflow.all_steps().map(|step| Arc::from(step.name.as_str())).collect(),
+            folder: folder.path().to_path_buf(),
+        });
+        let log_slots = Arc::new(Semaphore::new(LOGS_AT_ONCE));
+        let shared = Arc::new(Shared { events, journal, waits, log_slots });
+        let started = Entry::RunStarted { run: self.id.to_string(), workflow: workflow.name.clone() };
+        shared.remember(started).await;
+        let context = Arc::new(Context { run: self, clusters, shared: shared.clone(), folder });
+        let end = match context.open_clusters().await {
+            Ok(()) => context.clone().work(signals).await,
+            Err(failed) => failed,
+        };
+        let (status, exit_code) = (end.status, end.exit_code.number());
+        shared.remember(Entry::RunEnded { status, exit_code }).await;
+        shared.events.run(EventKind::RunEnded { status, exit_code, took: began.elapsed() });
+        end
+    }
+}
+
+impl Context {
+    /// Connects to every cluster and namespace that is known without running, all at once.
+    async fn open_clusters(&self) -> Result<(), RunEnd> {
+        let effective = &self.run.effective;
+        let mut known = BTreeSet::new();
+        for merged in effective.merged() {
+            let Some(step) = effective.workflow().step(&merged.step) else { continue };
+            let scope = self.run.scope.of_step(step);
+            let text = |key: &str| merged.config.get(key).and_then(|value| value.as_str()).map(|text| scope.text(text));
+            let (named, file, name) = (text("namespace"), text("kubeconfig"), text("context"));
+            // What still holds a variable is opened when its step starts, if it ever does.
+            if [&named, &file, &name].into_iter().flatten().any(|text| text.contains("${")) {
+                continue;
+            }
+            let kubeconfig = kubeconfig(file.as_deref(), merged, effective.sources());
+            known.insert((Target { kubeconfig, context: name }, named));
+        }
+        if self.clusters.is_local() && known.iter().any(|(target, _)| *target != Target::default()) {
+            let text = "`kubeconfig` and `context` of the config are not used: `--local`".to_owned();
+            self.shared.events.run(EventKind::Note { text });
+        }
+        let opened = known.iter().map(|(target, namespace)| {
+            self.clusters.reach(target, namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE), namespace.is_some())
+        });
+        let mut exit_code = None;
+        for error in futures_util::future::join_all(opened).await.into_iter().filter_map(Result::err) {
+            exit_code = exit_code.max(Some(match &error {
+                ReachError::Open(OpenError::InUse { .. }) => ExitCode::Invalid,
+                _ => ExitCode::NoCluster,
+            }));
+            self.shared.events.run(EventKind::Fatal { text: error.to_string(), help: error.help() });
+        }
+        match exit_code {
+            None => Ok(()),
+            Some(exit_code) => Err(RunEnd { status: RunStatus::Failed, exit_code }),
+        }
+    }
+
+    /// Works through the graph.
+    async fn work(self: Arc<Self>, mut signals: impl Stream<Item = Signal> + Unpin) -> RunEnd {
+        let workflow = self.run.effective.workflow();
+        let mut graph = Graph::new(workflow, self.run.max_active);
+        let (stop, stopped) = watch::channel(Stop::No);
+        let mut first_signal = None;
+        let mut steps = JoinSet::new();
+        let mut cleanups = JoinSet::new();
+        let mut kept = 0;
+        let mut codes = Codes::default();
+        loop {
+            for place in graph.start() {
+                steps.spawn(self.clone().step(place, stopped.clone()));
+            }
+            if steps.is_empty() && cleanups.is_empty() && graph.is_over() {
+                break;
+            }
+            tokio::select! {
+                Some(done) = steps.join_next() => match done {
+                    Ok(StepDone { place, end, cleanup }) => {
+                        kept += usize::from(end.kept);
+                        let status = end.status;
+                        codes.note(&end, self.is_asked_for(place));
+                        self.ended(place, end).await;
+                        for Settled { step, status, message } in graph.end(place, status) {
+                            self.ended(step, StepEnd::without_attempt(status, message)).await;
+                        }
+                        if let Some(cleanup) = cleanup {
+                            cleanups.spawn(cleanup.run());
+                        }
+                    }
+                    // A bug, not an end: going on would leave the step without one.
+                    Err(error) => {
+                        let text = format!("a step could not be run: {error}");
+                        self.shared.events.run(EventKind::Fatal { text, help: None });
+                        graph.stop();
+                        codes.broken = true;
+                        stop.send_replace(Stop::Gently);
+                    }
+                },
+                Some(_) = cleanups.join_next() => {}
+                Some(signal) = signals.next() => {
+                    let next = match *stop.borrow() {
+                        Stop::No => Stop::Gently,
+                        Stop::Gently | Stop::AtOnce => Stop::AtOnce,
+                    };
+                    self.shared.events.run(EventKind::Stopping { at_once: next == Stop::AtOnce });
+                    first_signal.get_or_insert(signal);
+                    graph.stop();
+                    stop.send_replace(next);
+                    if next == Stop::AtOnce {
+                        cleanups.abort_all();
+                    }
+                }
+            }
+        }
+        for Settled { step, status, message } in graph.abandon("the run was cancelled") {
+            self.ended(step, StepEnd::without_attempt(status, message)).await;
+        }
+        if kept > 0 && self.clusters.is_local() {
+            let text = "Jobs that are kept go with the local cluster".to_owned();
+            self.shared.events.run(EventKind::Note { text });
+        }
+        let unfinished = graph.statuses().any(|status| !matches!(status, StepStatus::Succeeded | StepStatus::Skipped));
+        codes.run_end(first_signal.filter(|_| unfinished), unfinished, self.run.exit_code_from.is_some())
+    }
+
+    fn is_asked_for(&self, place: usize) -> bool {
+        let step = self.run.effective.workflow().steps.get(place);
+        let asked = self.run.exit_code_from.as_deref();
+        asked.is_some() && asked == step.map(|step| step.name.as_str())
+    }
+
+    async fn ended(&self, place: usize, end: StepEnd) {
+        let Some(step) = self.run.effective.workflow().steps.get(place) else { return };
+        self.shared.remember(Entry::StepEnded { step: step.name.clone(), status: end.status }).await;
+        self.shared.events.step(&Arc::from(step.name.as_str()), EventKind::StepEnded(Box::new(end)));
+    }
+
+    /// One step, from its last review to the verdict on its last attempt.
+    async fn step(self: Arc<Self>, place: usize, stop: watch::Receiver<Stop>) -> StepDone {
+        let began = Instant::now();
+        let Some(step) = self.run.effective.workflow().steps.get(place) else {
+            let end = StepEnd::without_attempt(StepStatus::Failed, "there is no such step".to_owned());
+            return StepDone { place, end, cleanup: None };
+        };
+        let name: Arc<str> = Arc::from(step.name.as_str());
+        match self.clone().prepare(place, &name).await {
+            Err(verdict) => {
+                let end = StepEnd::of(verdict, began.elapsed());
+                StepDone { place, end, cleanup: None }
+            }
+            Ok(attempt) => {
+                let job =
+                    JobName { namespace: attempt.job.namespace().to_owned(), name: attempt.job.name().to_string() };
+                let log = attempt.log.clone();
+                let ended = attempt.run(stop).await;
+                let mut end = StepEnd::of(ended.verdict, began.elapsed());
+                end.job = Some(job);
+                end.kept = ended.cleanup.is_kept();
+                end.log = log.exists().then_some(log);
+                if end.status != StepStatus::Succeeded {
+                    end.last_lines = ended.last_lines;
+                }
+                StepDone { place, end, cleanup: Some(ended.cleanup) }
+            }
+        }
+    }
+
+    /// The last gate: the rules are asked about the final values, then the cluster is reached. An error is the verdict.
+    async fn prepare(self: Arc<Self>, place: usize, name: &Arc<str>) -> Result<Attempt, Verdict> {
+        const FIRST: u32 = 1;
+        let asked = self.clone();
+        // Components run on threads that may block.
+        let admission = tokio::task::spawn_blocking(move || asked.review(place)).await;
+        let admitted = match admission {
+            Ok(Some(Ok(Admission::Admitted(admitted, report)))) => {
+                for problem in &report.problems {
+                    self.shared.events.step(name, EventKind::Warning { text: told(problem) });
+                }
+                admitted
+            }
+            Ok(Some(Ok(Admission::Refused(report)))) => return Err(refused(&report)),
+            Ok(Some(Err(error))) => return Err(Verdict::new(invalid(), error.to_string())),
+            Ok(None) => return Err(Verdict::new(invalid(), "there is no such step")),
+            Err(error) => return Err(Verdict::new(invalid(), format!("the rules could not be asked: {error}"))),
+        };
+        let config = admitted.config();
+        let target = Target { kubeconfig: admitted.kubeconfig().map(PathBuf::from), context: config.context.clone() };
+        let namespace = config.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        let reached = self.clusters.reach(&target, namespace, config.namespace.is_some()).await;
+        let (cluster, watched) = reached.map_err(|error| {
+            let mut verdict = Verdict::new(Outcome::failed(None, Reason::NoCluster), error.to_string());
+            verdict.hint = error.help();
+            verdict
+        })?;
+        let policy = match config.cleanup_policy {
+            Some(CleanupPolicy::Keep) => Policy::Keep,
+            _ => Policy::Delete,
+        };
+        let grace = config.termination_grace_period_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        Ok(Attempt {
+            step: name.clone(),
+            number: FIRST,
+            job: manifest::build(&admitted, FIRST),
+            policy,
+            grace: grace.map_or(DEFAULT_GRACE, Duration::from_secs),
+            log: self.folder.log(name, FIRST),
+            cluster,
+            watched,
+            shared: self.shared.clone(),
+        })
+    }
+
+    fn review(&self, place: usize) -> Option<Result<Admission<Admitted>, AdmissionError>> {
+        let Run { set, effective, scope, id, .. } = &self.run;
+        let step: &Step = effective.workflow().steps.get(place)?;
+        Some(admit(set, effective, step, scope, id))
+    }
+}
+
+fn invalid() -> Outcome {
+    Outcome::failed(None, Reason::Invalid)
+}
+
+/// The verdict on a step whose final values the rules refuse.
+fn refused(report: &Report) -> Verdict {
+    let reason = match report.verdict {
+        model::report::Verdict::Denied => Reason::Denied,
+        model::report::Verdict::Invalid | model::report::Verdict::Valid => Reason::Invalid,
+    };
+    let errors = report.problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let mut verdict =
+        Verdict::new(Outcome::failed(None, reason), errors.clone().map(told).collect::<Vec<_>>().join("\n"));
+    verdict.hint = errors.filter_map(|problem| problem.help.clone()).next();
+    verdict
+}
+
+/// A problem on one line.
+fn told(problem: &Problem) -> String {
+    let place = match (&problem.file, problem.line, problem.column) {
+        (Some(file), Some(line), Some(column)) => format!("{file}:{line}:{column}: "),
+        (Some(file), ..) => format!("{file}: "),
+        _ => String::new(),
+    };
+    format!("{place}[{}] {}", problem.code, problem.message)
+}
+
+/// What the exit code is made of.
+#[derive(Debug, Default)]
+struct Codes {
+    denied: bool,
+    broken: bool,
+    /// Of the step that is asked for: whether it succeeded, and its code.
+    asked: Option<(StepStatus, Option<i32>)>,
+}
+
+impl Codes {
+    fn note(&mut self, end: &StepEnd, asked_for: bool) {
+        let outcome = end.verdict.as_ref().map(|verdict| &verdict.outcome);
+        self.denied |= outcome.and_then(Outcome::reason) == Some(Reason::Denied);
+        if asked_for {
+            self.asked = Some((end.status, outcome.and_then(Outcome::exit_code)));
+        }
+    }
+
+    fn run_end(&self, signal: Option<Signal>, unfinished: bool, asks: bool) -> RunEnd {
+        let status = match (signal, unfinished || self.broken) {
+            (Some(_), _) => RunStatus::Aborted,
+            (None, true) => RunStatus::Failed,
+            (None, false) => RunStatus::Succeeded,
+        };
+        let ordinary = if status == RunStatus::Succeeded { ExitCode::Success } else { ExitCode::Failed };
+        let exit_code = match signal {
+            Some(Signal::Interrupt) => ExitCode::Interrupted,
+            Some(Signal::Terminate) => ExitCode::Terminated,
+            None if self.denied => ExitCode::Denied,
+            None if !asks => ordinary,
+            None => match self.asked {
+                Some((_, Some(code))) => u8::try_from(code).map_or(ExitCode::Failed, |code| match code {
+                    0 => ExitCode::Success,
+                    code => ExitCode::Step(code),
+                }),
+                Some((StepStatus::Failed, None)) => ExitCode::Failed,
+                Some(_) | None => ordinary,
+            },
+        };
+        RunEnd { status, exit_code }
+    }
+}

@@ -1,0 +1,137 @@
+//! The clusters and namespaces of a run, each opened once, when it is first needed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use local_cluster::{LocalCluster, NOTICE};
+use model::names::RunId;
+use tokio::sync::OnceCell;
+
+use crate::cluster::{Cluster, ConnectError, OpenError, Target, Watched, connect};
+use crate::event::{EventKind, Events};
+use crate::manifest;
+use crate::step::waits::{WaitKind, Waits};
+
+/// For the lists that begin the watches, with their repetitions.
+const OPEN: Duration = Duration::from_secs(30);
+
+/// The clusters of a run.
+#[derive(Debug)]
+pub struct Clusters {
+    run: RunId,
+    silence: Duration,
+    events: Events,
+    local: Option<LocalCluster>,
+    connected: Slots<Target, Cluster>,
+    watched: Slots<(Target, String), (Cluster, Arc<Watched>)>,
+}
+
+/// Values that are made once each; whoever needs one that is being made waits for it.
+type Slots<K, V> = Mutex<HashMap<K, Arc<OnceCell<V>>>>;
+
+/// A namespace of a cluster cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    /// There is no client for the cluster.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Its Jobs and pods cannot be watched.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The embedded cluster refuses the namespace.
+    #[error("namespace `{namespace}` cannot be made: {reason}")]
+    Namespace {
+        /// Its name.
+        namespace: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl ReachError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            ReachError::Connect(error) => error.help().map(str::to_owned),
+            ReachError::Open(error) => error.help(),
+            ReachError::Namespace { .. } => None,
+        }
+    }
+}
+
+impl Clusters {
+    /// None is opened yet. With `local` all steps go to the embedded cluster, whatever their config names.
+    pub fn new(run: RunId, waits: &Waits, events: Events, local: Option<LocalCluster>) -> Clusters {
+        Clusters {
+            run,
+            silence: waits.get(WaitKind::Silence),
+            events,
+            local,
+            connected: Slots::default(),
+            watched: Slots::default(),
+        }
+    }
+
+    /// Whether all steps go to the embedded cluster.
+    pub fn is_local(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// A namespace of a cluster, watched. `names_namespace`: whether a layer of the config names it.
+    ///
+    /// # Errors
+    /// When it cannot be connected to or watched.
+    pub async fn reach(
+        &self,
+        target: &Target,
+        namespace: &str,
+        names_namespace: bool,
+    ) -> Result<(Cluster, Arc<Watched>), ReachError> {
+        let target = if self.local.is_some() { Target::default() } else { target.clone() };
+        let slot = slot(&self.watched, (target.clone(), namespace.to_owned()));
+        let reached = slot.get_or_try_init(|| async {
+            let cluster = self.connect(&target, names_namespace).await?;
+            if let Some(local) = &self.local {
+                let reason = |refusal: local_cluster::Refusal| ReachError::Namespace {
+                    namespace: namespace.to_owned(),
+                    reason: refusal.to_string(),
+                };
+                local.ensure_namespace(namespace).map_err(reason)?;
+            }
+            let label = manifest::label_value(self.run.as_str());
+            let watched = Watched::open(&cluster, namespace, self.run.as_str(), &label, OPEN, self.silence).await?;
+            Ok::<_, ReachError>((cluster, Arc::new(watched)))
+        });
+        reached.await.cloned()
+    }
+
+    async fn connect(&self, target: &Target, names_namespace: bool) -> Result<Cluster, ReachError> {
+        let slot = slot(&self.connected, target.clone());
+        let connected = slot.get_or_try_init(|| async {
+            let cluster = match &self.local {
+                Some(local) => {
+                    self.events.run(EventKind::Note { text: NOTICE.to_owned() });
+                    Cluster::local(local)
+                }
+                None => connect(target).await?,
+            };
+            if !names_namespace
+                && let Some((context, namespace)) = cluster.context()
+                && namespace != model::config::DEFAULT_NAMESPACE
+            {
+                let text = format!(
+                    "context `{context}` names namespace `{namespace}`; Jobs go to `{}`",
+                    model::config::DEFAULT_NAMESPACE
+                );
+                self.events.run(EventKind::Note { text });
+            }
+            Ok::<_, ConnectError>(cluster)
+        });
+        Ok(connected.await.cloned()?)
+    }
+}
+
+fn slot<K: std::hash::Hash + Eq, V>(slots: &Slots<K, V>, key: K) -> Arc<OnceCell<V>> {
+    slots.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+}

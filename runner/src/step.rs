@@ -1,0 +1,433 @@
+//! One attempt of a Kubernetes step: one Job, from the intent to create it to its removal.
+//!
+//! The watches put what they see into [`facts`]; [`verdict`] is a pure function of those; this module keeps the time,
+//! follows the log, and does what the judgement asks for. It never judges by itself, except where nothing was seen: a Job
+//! that could not be created, a cluster that is away, a stop.
+//!
+//! ```text
+//! Creating ─► Pending ─► Running ─► Draining ─► Finished ─► Cleaned
+//!     └──────────┴──────────┴─────────► a stop: delete, follow the log until the pods are gone
+//! ```
+
+mod cleanup;
+pub mod facts;
+mod follow;
+pub mod log_stream;
+mod timers;
+pub mod verdict;
+pub mod waits;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{Attempted, Cluster, Deleted, Expected, SubmitError, Watched};
+use crate::event::{AttemptState, EventKind, Events, JobName};
+use crate::journal::{Entry, Journal};
+use crate::manifest::Job;
+use crate::outcome::{Outcome, Reason, Verdict};
+use facts::Facts;
+use follow::Follow;
+use timers::Timers;
+use verdict::{Allowance, Decision, EventsOf, FailedInit, JobAtEnd, Judgement, Open, Wait, judge};
+use waits::{WaitKind, Waits};
+
+pub use cleanup::{Cleanup, Policy};
+
+/// Grace period of a pod that names none.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+/// For the requests of a second signal, all together.
+const KILL: Duration = Duration::from_secs(5);
+
+/// What all attempts of a run share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Who is told.
+    pub events: Events,
+    /// What is remembered.
+    pub journal: Journal,
+    /// How long each wait may last.
+    pub waits: Waits,
+    /// Logs that may be followed at once.
+    pub log_slots: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// Writes to the journal; that it cannot be written is told once.
+    pub async fn remember(&self, entry: Entry) {
+        if let Err(error) = self.journal.write(entry).await {
+            let text = format!("the journal cannot be written ({error}): this run cannot be resumed");
+            self.events.run(EventKind::Warning { text });
+        }
+    }
+}
+
+/// Whether attempts shall stop. It only ever gets graver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// They run.
+    No,
+    /// Jobs are deleted, pods end by themselves.
+    Gently,
+    /// Pods are killed, nothing is waited for.
+    AtOnce,
+}
+
+/// One attempt, ready to be made.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Name of the step.
+    pub step: Arc<str>,
+    /// From 1.
+    pub number: u32,
+    /// What is created.
+    pub job: Job,
+    /// What becomes of the Job after an ordinary end.
+    pub policy: Policy,
+    /// Grace period of its pods.
+    pub grace: Duration,
+    /// Where its log is written.
+    pub log: PathBuf,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The watches of its namespace.
+    pub watched: Arc<Watched>,
+    /// What all attempts share.
+    pub shared: Arc<Shared>,
+}
+
+/// An attempt that has ended; its Job may still be there.
+#[derive(Debug)]
+#[must_use = "the Job is removed by `cleanup`"]
+pub struct Ended {
+    /// How.
+    pub verdict: Verdict,
+    /// What remains to be done in the cluster.
+    pub cleanup: Cleanup,
+    /// The last lines of the log.
+    pub last_lines: Vec<Bytes>,
+}
+
+/// What decided.
+struct Decided {
+    verdict: Verdict,
+    job: JobAtEnd,
+}
+
+impl Attempt {
+    /// Makes the attempt. It ends when it is decided and its log is read.
+    ///
+    /// # Cancellation
+    /// The Job stays. To stop an attempt, `stop` is set.
+    pub async fn run(self, mut stop: watch::Receiver<Stop>) -> Ended {
+        let place = JobName { namespace: self.job.namespace().to_owned(), name: self.job.name().to_string() };
+        self.tell(EventKind::StepStarted { job: place, log: self.log.clone() });
+        self.state(AttemptState::Creating, None, false);
+        self.remember(Entry::JobIntended {
+            step: self.step.to_string(),
+            attempt: self.number,
+            cluster: self.cluster.kubectl(self.job.namespace(), "").trim_end().to_owned(),
+            namespace: self.job.namespace().to_owned(),
+            job: self.job.name().to_string(),
+            digest: self.job.digest().to_owned(),
+        })
+        .await;
+        let attempted = self.watched.attempt(self.job.name().as_str(), Facts::new(None));
+        let uid = match self.create(&attempted, &stop).await {
+            Ok(uid) => uid,
+            Err(ended) => return *ended,
+        };
+
+        let decided = CancellationToken::new();
+        let follow = Follow {
+            cluster: self.cluster.clone(),
+            namespace: self.job.namespace().to_owned(),
+            facts: attempted.facts(),
+            decided: decided.clone(),
+            step: self.step.clone(),
+            attempt: self.number,
+            shared: self.shared.clone(),
+            limits: self.shared.waits.clone(),
+        };
+        let logged = tokio::spawn(follow.run(self.log.clone()));
+
+        let by_stop = stop.clone();
+        let outcome = tokio::select! {
+            outcome = self.watch(&attempted) => Ok(outcome),
+            () = stopped(&mut stop, Stop::Gently) => Err(by_stop),
+        };
+        let (decision, cleanup) = match outcome {
+            Ok(decision) => {
+                let cleanup = self.cleanup(self.policy, decision.job, uid);
+                (decision, cleanup)
+            }
+            Err(stop) => self.stop(&attempted, uid, stop).await,
+        };
+        let Decided { mut verdict, .. } = decision;
+        self.state(AttemptState::Draining, verdict.pod.clone(), false);
+        decided.cancel();
+        let logged = tokio::select! {
+            logged = logged => logged.unwrap_or_default(),
+            // Nothing is waited for any more; what came is in the file.
+            () = stopped(&mut stop, Stop::AtOnce) => follow::Logged::default(),
+        };
+        verdict.notes.extend(logged.notes);
+        self.finished(verdict, cleanup, logged.last_lines).await
+    }
+
+    /// Creates the Job. The error is the end of an attempt without one.
+    async fn create(&self, attempted: &Attempted, stop: &watch::Receiver<Stop>) -> Result<String, Box<Ended>> {
+        let limit = self.shared.waits.get(WaitKind::Api);
+        let mut timers = Timers::new(&self.shared.waits);
+        let tell = |failure: &crate::cluster::Failure| {
+            timers.run(vec![self.api_wait(format!("the cluster does not take the Job: {failure}"))]);
+            self.tell(EventKind::StepWaiting { waits: timers.shown() });
+        };
+        let mut stop = stop.clone();
+        let given_up = stopped(&mut stop, Stop::Gently);
+        let (verdict, expected) = match self.cluster.submit(&self.job, limit, given_up, tell).await {
+            Ok(created) => {
+                self.remember(Entry::JobCreated {
+                    step: self.step.to_string(),
+                    attempt: self.number,
+                    uid: created.uid.clone(),
+                })
+                .await;
+                attempted.created(&created.uid, created.version.as_deref());
+                return Ok(created.uid);
+            }
+            Err(error) => match &error {
+                SubmitError::Stopped { may_exist } => (self.cancelled(), may_exist.then(|| self.by_digest())),
+                SubmitError::Unreachable { .. } => (
+                    Verdict::new(Outcome::failed(None, Reason::ClusterUnreachable), error.to_string()),
+                    Some(self.by_digest()),
+                ),
+                SubmitError::Foreign { .. } => {
+                    (Verdict::new(Outcome::failed(None, Reason::NameConflict), error.to_string()), None)
+                }
+                SubmitError::Refused(_) => {
+                    (Verdict::new(Outcome::failed(None, Reason::CreateRefused), error.to_string()), None)
+                }
+            },
+        };
+        let cleanup = match expected {
+            Some(expected) => Cleanup::delete(self.target(expected)),
+            None => Cleanup::nothing(self.step.clone(), self.number, self.shared.clone()),
+        };
+        Err(Box::new(self.finished(verdict, cleanup, Vec::new()).await))
+    }
+
+    /// Waits for the verdict.
+    async fn watch(&self, attempted: &Attempted) -> Decided {
+        let mut facts = attempted.facts();
+        let mut contact = attempted.contact();
+        let mut timers = Timers::new(&self.shared.waits);
+        let mut lookups = timers::Lookups::default();
+        let mut shown = None;
+        let mut told = Vec::new();
+        let mut remarks = BTreeSet::new();
+        loop {
+            let away = contact.borrow_and_update().lost().map(|(since, failure)| (since, failure.clone()));
+            let judgement = judge(&facts.borrow_and_update(), &timers.expired());
+            let Open { state, mut waits, events_of, remarks: said } = match judgement {
+                Judgement::Decided(decision) => return self.explained(attempted, *decision).await,
+                Judgement::Open(open) => open,
+            };
+            for text in said {
+                if remarks.insert(text.clone()) {
+                    self.tell(EventKind::Note { text });
+                }
+            }
+            if let Some((since, failure)) = &away {
+                if since.elapsed() >= self.shared.waits.get(WaitKind::Api) {
+                    return self.out_of_contact(failure);
+                }
+                waits.push(self.api_wait(format!("the cluster does not answer: {failure}")));
+            }
+            let now = {
+                let facts = facts.borrow();
+                (state, facts.pods().last().map(|pod| pod.name.to_string()), facts.suspended())
+            };
+            if shown.as_ref() != Some(&now) {
+                let (state, pod, suspended) = now.clone();
+                self.state(state, pod, suspended);
+                shown = Some(now);
+            }
+            timers.run(waits);
+            let noticed = timers.noticed();
+            if noticed != told {
+                self.tell(EventKind::StepWaiting { waits: noticed.clone() });
+                told = noticed;
+            }
+            lookups.ask(events_of);
+            tokio::select! {
+                changed = facts.changed() => if changed.is_err() { std::future::pending::<()>().await },
+                _ = contact.changed() => {}
+                () = timers.next() => {}
+                uid = lookups.next() => self.look_up(attempted, &uid).await,
+            }
+        }
+    }
+
+    /// Adds what the cluster says about a failure without exit code.
+    async fn explained(&self, attempted: &Attempted, mut decision: Decision) -> Decided {
+        for EventsOf { uid, .. } in decision.events_of.clone() {
+            self.look_up(attempted, &uid).await;
+        }
+        decision.add_warnings(&attempted.facts().borrow());
+        if let Some(FailedInit { pod, container }) = &decision.failed_init {
+            let lines = self.cluster.last_log_lines(self.job.namespace(), pod, container).await;
+            decision.verdict.message.extend(lines.iter().map(|line| format!("\n{container}: {line}")));
+        }
+        Decided { verdict: decision.verdict, job: decision.job }
+    }
+
+    fn api_wait(&self, words: String) -> Wait {
+        Wait { kind: WaitKind::Api, of: String::new(), words, allowance: Allowance::Limit }
+    }
+
+    /// Lists the events of an object: they say why something is missing or stuck.
+    async fn look_up(&self, attempted: &Attempted, uid: &str) {
+        if let Ok(events) = self.cluster.events_of(self.job.namespace(), uid).await {
+            attempted.learn(|facts| facts.see_events(uid, &events));
+        }
+    }
+
+    fn out_of_contact(&self, failure: &crate::cluster::Failure) -> Decided {
+        let mut verdict =
+            Verdict::new(Outcome::Lost, format!("the cluster stayed away, so nobody knows how it ended: {failure}"));
+        let look = self.cluster.kubectl(self.job.namespace(), &format!("get job {}", self.job.name()));
+        verdict.hint = Some(format!("the Job was left alone; look with `{look}`"));
+        Decided { verdict, job: JobAtEnd::Gone }
+    }
+
+    /// Deletes the Job and waits until its pods have ended, at most for their grace period and *delete*.
+    async fn stop(&self, attempted: &Attempted, uid: String, mut stop: watch::Receiver<Stop>) -> (Decided, Cleanup) {
+        let delete = self.shared.waits.get(WaitKind::Delete);
+        let decided = Decided { verdict: self.cancelled(), job: JobAtEnd::Alive };
+        let expected = Expected::Uid(uid.clone());
+        let gently = async {
+            let deleted =
+                self.cluster.delete_job(self.job.namespace(), self.job.name().as_str(), &expected, delete).await;
+            if !matches!(deleted, Deleted::Accepted | Deleted::Absent) {
+                return Some(deleted);
+            }
+            let mut facts = attempted.facts();
+            // An end of the watches is no end of the pods; then the time is waited for.
+            let gone = tokio::time::timeout(self.grace + delete, facts.wait_for(is_gone)).await;
+            drop(gone);
+            None
+        };
+        let failed = tokio::select! {
+            failed = gently => failed,
+            () = stopped(&mut stop, Stop::AtOnce) => {
+                let _ = tokio::time::timeout(KILL, self.kill(attempted, &expected)).await;
+                None
+            }
+        };
+        let gone = is_gone(&attempted.facts().borrow());
+        let cleanup = match failed {
+            Some(deleted) => Cleanup::failed(self.target(expected), deleted),
+            None if gone => Cleanup::done(self.target(expected)),
+            None => Cleanup::unfinished(self.target(expected)),
+        };
+        (decided, cleanup)
+    }
+
+    /// Deletes the Job and, where the right is there, kills its pods.
+    async fn kill(&self, attempted: &Attempted, expected: &Expected) {
+        let namespace = self.job.namespace();
+        let pods: Vec<(String, String)> = {
+            let facts = attempted.facts();
+            let facts = facts.borrow();
+            facts.pods().into_iter().map(|pod| (pod.name.to_string(), pod.uid.to_string())).collect()
+        };
+        let killed =
+            futures_util::future::join_all(pods.iter().map(|(name, uid)| self.cluster.kill_pod(namespace, name, uid)));
+        let _ = self.cluster.delete_job(namespace, self.job.name().as_str(), expected, KILL).await;
+        let _ = killed.await;
+        let mut facts = attempted.facts();
+        let _ = facts.wait_for(is_gone).await;
+    }
+
+    fn cancelled(&self) -> Verdict {
+        Verdict::new(Outcome::Cancelled { reason: Reason::Cancelled }, "the run was cancelled")
+    }
+
+    fn by_digest(&self) -> Expected {
+        Expected::Digest(self.job.digest().to_owned())
+    }
+
+    fn target(&self, expected: Expected) -> cleanup::Target {
+        cleanup::Target {
+            step: self.step.clone(),
+            attempt: self.number,
+            cluster: self.cluster.clone(),
+            namespace: self.job.namespace().to_owned(),
+            name: self.job.name().to_string(),
+            expected,
+            shared: self.shared.clone(),
+        }
+    }
+
+    fn cleanup(&self, policy: Policy, job: JobAtEnd, uid: String) -> Cleanup {
+        let target = self.target(Expected::Uid(uid));
+        match (policy, job) {
+            (_, JobAtEnd::Gone) => Cleanup::done(target),
+            (Policy::Delete, JobAtEnd::Ended | JobAtEnd::Alive) => Cleanup::delete(target),
+            (Policy::Keep, JobAtEnd::Ended) => Cleanup::keep(target),
+            (Policy::Keep, JobAtEnd::Alive) => Cleanup::suspend(target),
+        }
+    }
+
+    async fn finished(&self, verdict: Verdict, cleanup: Cleanup, last_lines: Vec<Bytes>) -> Ended {
+        self.remember(Entry::AttemptEnded {
+            step: self.step.to_string(),
+            attempt: self.number,
+            verdict: verdict.clone(),
+        })
+        .await;
+        self.state(AttemptState::Finished, verdict.pod.clone(), false);
+        Ended { verdict, cleanup, last_lines }
+    }
+
+    fn state(&self, state: AttemptState, pod: Option<String>, suspended: bool) {
+        self.tell(EventKind::StepState { state, pod, suspended });
+    }
+
+    fn tell(&self, kind: EventKind) {
+        self.shared.events.attempt(&self.step, self.number, kind);
+    }
+
+    async fn remember(&self, entry: Entry) {
+        self.shared.remember(entry).await;
+    }
+}
+
+/// Comes when attempts shall stop, at least so gravely.
+async fn stopped(stop: &mut watch::Receiver<Stop>, gravely: Stop) {
+    // A sender that is gone stops nothing.
+    if stop.wait_for(|stop| *stop >= gravely).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Whether neither the Job is there, nor anything that runs.
+fn is_gone(facts: &Facts) -> bool {
+    facts.job_gone() && facts.pods().iter().all(|pod| pod.is_over || pod.is_gone)
+}
+
+/// A moment that may never come.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,325 @@
+//! Following the log of an attempt: one stream a pod, one pod after the other, every line once.
+//!
+//! The end of a stream is not the end of a log: as long as the container runs it is opened again at the last line, and
+//! after the container's end one closing read proves that nothing is missing. No error of a log is a verdict.
+
+use std::collections::{HashSet, VecDeque};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::facts::{Facts, StepPhase};
+use super::log_stream::{LogReader, Piece};
+use super::waits::{WaitKind, Waits};
+use super::{Shared, at};
+use crate::cluster::{Backoff, Cluster, FailureKind, LogChunk};
+use crate::event::EventKind;
+use crate::journal::new_file;
+
+/// After a clean end of the stream: for the container's end to be seen.
+const END_SEEN: Duration = Duration::from_secs(2);
+/// After the container's start: a node that is new, or busy, may not serve logs yet.
+const NOT_READY: Duration = Duration::from_secs(60);
+/// Silence in an answer that has not come to the last line.
+const SEARCH: Duration = Duration::from_secs(2);
+/// Lines that are shown of the log of a failure.
+const LAST_LINES: usize = 20;
+/// Bytes of each of them.
+const LAST_LINE_BYTES: usize = 4096;
+
+/// What is needed to follow the log of an attempt.
+pub(super) struct Follow {
+    pub(super) cluster: Cluster,
+    pub(super) namespace: String,
+    pub(super) facts: watch::Receiver<Facts>,
+    /// Set when no further pod is to be expected.
+    pub(super) decided: CancellationToken,
+    pub(super) step: Arc<str>,
+    pub(super) attempt: u32,
+    pub(super) shared: Arc<Shared>,
+    pub(super) limits: Waits,
+}
+
+/// A log that was read.
+#[derive(Debug, Default)]
+pub(super) struct Logged {
+    /// Why it may not be complete.
+    pub(super) notes: Vec<String>,
+    pub(super) last_lines: Vec<Bytes>,
+}
+
+/// A pod whose log is due.
+struct DuePod {
+    uid: String,
+    name: Arc<str>,
+    number: u32,
+}
+
+/// How a connection ended.
+enum Broke {
+    /// As a complete one ends.
+    Cleanly,
+    /// With an error, or silence.
+    Badly,
+    /// The container had ended, and the stream did not within *drain*.
+    Drained,
+}
+
+impl Follow {
+    /// Reads the logs of all pods to their ends.
+    pub(super) async fn run(mut self, file: PathBuf) -> Logged {
+        let mut sink = Sink { file: None, path: file, last: VecDeque::new(), open_line: false, notes: Vec::new() };
+        let mut read = HashSet::new();
+        while let Some(pod) = self.next_pod(&read).await {
+            read.insert(pod.uid.clone());
+            // The semaphore is never closed.
+            let slots = self.shared.log_slots.clone();
+            let slot = slots.acquire().await;
+            if let Err(why) = self.pod(&pod, &mut sink).await {
+                sink.notes.push(format!("log may be incomplete: {why}"));
+            }
+            drop(slot);
+        }
+        Logged { notes: sink.notes, last_lines: sink.last.into_iter().collect() }
+    }
+
+    /// The next pod in order whose container runs or has run; none: there will be none.
+    async fn next_pod(&mut self, read: &HashSet<String>) -> Option<DuePod> {
+        let decided = self.decided.clone();
+        loop {
+            {
+                let facts = self.facts.borrow_and_update();
+                let due =
+                    facts.pods().into_iter().find(|pod| !read.contains(pod.uid) && pod.step != StepPhase::NotBegun);
+                if let Some(pod) = due {
+                    return Some(DuePod { uid: pod.uid.to_owned(), name: Arc::from(pod.name), number: pod.number });
+                }
+            }
+            tokio::select! {
+                biased;
+                changed = self.facts.changed() => changed.ok()?,
+                () = decided.cancelled() => return None,
+            }
+        }
+    }
+
+    /// Reads the log of one pod. The error says why it may be incomplete.
+    async fn pod(&mut self, pod: &DuePod, sink: &mut Sink) -> Result<(), String> {
+        let mut reader = LogReader::new();
+        let mut pieces = Vec::new();
+        let mut backoff = Backoff::of_logs();
+        let began = Instant::now();
+        let read = loop {
+            let ended = self.has_ended(&pod.uid);
+            let since = reader.connect();
+            let opened = self
+                .cluster
+                .open_log(&self.namespace, &pod.name, since, !ended, self.limits.get(WaitKind::Silence))
+                .await;
+            let mut connection = match opened {
+                Ok(connection) => connection,
+                Err(failure) => {
+                    let final_answer = match failure.kind {
+                        FailureKind::Forbidden | FailureKind::Unauthorized => true,
+                        FailureKind::NotFound => self.is_gone(&pod.uid),
+                        _ => false,
+                    };
+                    // While the container runs the node may get ready; after its end only for a while.
+                    if final_answer || self.has_ended(&pod.uid) && began.elapsed() >= NOT_READY {
+                        break Err(match failure.kind {
+                            FailureKind::NotFound => "the pod was deleted".to_owned(),
+                            _ => failure.words,
+                        });
+                    }
+                    tokio::time::sleep(backoff.wait()).await;
+                    continue;
+                }
+            };
+            // When the container's end was seen while the stream was open: what is left of *drain*.
+            let mut drained = None;
+            let mut unavailable = None;
+            let mut search_ends = Instant::now() + SEARCH;
+            let broke = loop {
+                let chunk = tokio::select! {
+                    chunk = connection.next() => chunk,
+                    () = self.end_of(&pod.uid), if !ended && drained.is_none() => {
+                        drained = Some(Instant::now() + self.limits.get(WaitKind::Drain));
+                        continue;
+                    }
+                    () = at(drained) => break Broke::Drained,
+                    () = tokio::time::sleep_until(search_ends), if reader.is_searching() => {
+                        reader.give_up(&mut pieces);
+                        unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
+                        continue;
+                    }
+                };
+                match chunk {
+                    Ok(LogChunk::Bytes(bytes)) => {
+                        backoff.reset();
+                        search_ends = Instant::now() + SEARCH;
+                        reader.receive(bytes, &mut pieces);
+                    }
+                    Ok(LogChunk::End) => break Broke::Cleanly,
+                    Err(_) => break Broke::Badly,
+                }
+                unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
+            };
+            reader.disconnect(&mut pieces);
+            unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
+            if let Some(words) = unavailable {
+                // What came is no log but the node's own words.
+                if self.has_ended(&pod.uid) && began.elapsed() >= NOT_READY {
+                    break Err(words);
+                }
+                tokio::time::sleep(backoff.wait()).await;
+                continue;
+            }
+            match broke {
+                Broke::Cleanly if ended => break Ok(()),
+                Broke::Cleanly => {
+                    // Its end is either known within two seconds, and the closing read follows, or the stream was cut.
+                    let _ = tokio::time::timeout(END_SEEN, self.end_of(&pod.uid)).await;
+                }
+                Broke::Drained => {}
+                Broke::Badly => tokio::time::sleep(backoff.wait()).await,
+            }
+        };
+        match &read {
+            Ok(()) => reader.finish(&mut pieces),
+            Err(_) => reader.abandon(&mut pieces),
+        }
+        self.pass_on(pod, &mut pieces, sink).await;
+        read
+    }
+
+    /// Passes pieces to the file and the screen. Returns the node's words where there is no log.
+    async fn pass_on(&self, pod: &DuePod, pieces: &mut Vec<Piece>, sink: &mut Sink) -> Option<String> {
+        let mut unavailable = None;
+        for piece in pieces.drain(..) {
+            match piece {
+                Piece::Text { text, partial } => {
+                    if let Err(error) = sink.write(&text) {
+                        let text = format!("`{}` cannot be written: {error}", sink.path.display());
+                        self.shared.events.attempt(&self.step, self.attempt, EventKind::Warning { text });
+                    }
+                    let permit = self.shared.events.log_permit(text.len()).await;
+                    let (pod_number, pod) = (pod.number, pod.name.clone());
+                    let log = EventKind::StepLog { pod, pod_number, text, partial, permit };
+                    self.shared.events.attempt(&self.step, self.attempt, log);
+                }
+                Piece::Gap { last, next } => {
+                    let (last, next) = (last.to_string(), next.map(|stamp| stamp.to_string()));
+                    let gap = EventKind::StepGap { pod: pod.name.clone(), last, next };
+                    self.shared.events.attempt(&self.step, self.attempt, gap);
+                }
+                Piece::Unavailable { text } => unavailable = Some(text),
+            }
+        }
+        unavailable
+    }
+
+    /// Whether nothing more comes: the container has ended, or nobody waits for its end any longer.
+    fn has_ended(&self, uid: &str) -> bool {
+        self.decided.is_cancelled() || has_ended(&self.facts.borrow(), uid)
+    }
+
+    fn is_gone(&self, uid: &str) -> bool {
+        self.facts.borrow().pods().iter().any(|pod| pod.uid == uid && pod.is_gone)
+    }
+
+    /// Comes when the container has ended, or when nothing more is to be expected of it.
+    async fn end_of(&self, uid: &str) {
+        let mut facts = self.facts.clone();
+        let ended = facts.wait_for(|facts| has_ended(facts, uid));
+        tokio::select! {
+            _ = ended => {}
+            () = self.decided.cancelled() => {}
+        }
+    }
+}
+
+fn has_ended(facts: &Facts, uid: &str) -> bool {
+    facts.pods().iter().any(|pod| pod.uid == uid && (pod.step == StepPhase::Ended || pod.is_over || pod.is_gone))
+}
+
+/// The file of a log, and its last lines.
+struct Sink {
+    /// Made with the first byte: a step without output has no log.
+    file: Option<File>,
+    path: PathBuf,
+    last: VecDeque<Bytes>,
+    /// The last line goes on with the next text.
+    open_line: bool,
+    notes: Vec<String>,
+}
+
+impl Sink {
+    fn write(&mut self, text: &Bytes) -> io::Result<()> {
+        self.keep_last(text);
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(create(&self.path)?),
+        };
+        file.write_all(text)
+    }
+
+    fn keep_last(&mut self, text: &Bytes) {
+        let mut lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+        let begin = lines.len().saturating_sub(LAST_LINES);
+        if begin > 0 {
+            lines.drain(..begin);
+            self.last.clear();
+            self.open_line = false;
+        }
+        for line in lines {
+            let whole = line.strip_suffix(b"\n").unwrap_or(line);
+            let kept = whole.get(..LAST_LINE_BYTES).unwrap_or(whole);
+            match self.last.back_mut().filter(|_| self.open_line) {
+                Some(open) => {
+                    let room = LAST_LINE_BYTES.saturating_sub(open.len());
+                    let more = kept.get(..room).unwrap_or(kept);
+                    *open = [open.as_ref(), more].concat().into();
+                }
+                None => self.last.push_back(Bytes::copy_from_slice(kept)),
+            }
+            self.open_line = !line.ends_with(b"\n");
+        }
+        while self.last.len() > LAST_LINES {
+            self.last.pop_front();
+        }
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    new_file(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_whole_whatever_came_together() {
+        let folder = tempfile::tempdir().unwrap();
+        for size in [1, 2, 3, 7, 1000] {
+            let path = folder.path().join(size.to_string());
+            let mut sink =
+                Sink { file: None, path: path.clone(), last: VecDeque::new(), open_line: false, notes: Vec::new() };
+            let text: String = (0..100).map(|n| format!("line {n}\n\n")).collect::<String>() + "end";
+            for chunk in text.as_bytes().chunks(size) {
+                sink.write(&Bytes::copy_from_slice(chunk)).unwrap();
+            }
+            let last: Vec<String> = sink.last.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+            assert_eq!(last.len(), 20);
+            assert_eq!(&last[17..], ["line 99", "", "end"]);
+            assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+        }
+    }
+}
