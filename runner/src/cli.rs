@@ -12,6 +12,9 @@ pub struct Cli {
     /// When to use colours; without it on terminals only, and never when NO_COLOR is set.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub color: Color,
+    /// The same as `--color never`.
+    #[arg(long, global = true, conflicts_with = "color")]
+    pub no_color: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

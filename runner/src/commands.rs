@@ -11,15 +11,15 @@ mod schema;
 use std::collections::BTreeMap;
 
 use crate::admission::AdmissionError;
-use crate::cli::{Cli, Command, Format, Rules};
+use crate::cli::{Cli, Color, Command, Format, Rules};
 use crate::policy_set::{PolicySet, PolicySetError};
 use crate::report::{CheckReport, ExitCode, Failed, Streams};
 use crate::sources::Base;
 
 /// Runs a command.
 pub fn run(cli: Cli) -> ExitCode {
-    let Cli { color, command } = cli;
-    let streams = Streams::new(color);
+    let Cli { color, no_color, command } = cli;
+    let streams = Streams::new(if no_color { Color::Never } else { color });
     match command {
         Command::Exec(arguments) => exec::run(*arguments, streams),
         Command::LocalCluster(arguments) => local_cluster::run(arguments, streams),

@@ -31,7 +31,7 @@ use crate::outcome::{Outcome, Reason, RunStatus, StepStatus, Verdict};
 use crate::plan::Effective;
 use crate::policy_set::PolicySet;
 use crate::report::ExitCode;
-use crate::step::waits::Waits;
+use crate::step::waits::{WaitKind, Waits};
 use crate::step::{Attempt, Cleanup, DEFAULT_GRACE, Policy, Shared, Stop};
 
 pub use clusters::{Clusters, ReachError};
@@ -47,6 +47,16 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM or SIGHUP.
     Terminate,
+}
+
+impl Signal {
+    /// What a run that it stopped ends with.
+    pub fn exit_code(self) -> ExitCode {
+        match self {
+            Signal::Interrupt => ExitCode::Interrupted,
+            Signal::Terminate => ExitCode::Terminated,
+        }
+    }
 }
 
 /// A run, ready to begin.
@@ -101,7 +111,7 @@ impl Run {
         clusters: Clusters,
         waits: Waits,
         events: Events,
-        signals: impl Stream<Item = Signal> + Unpin,
+        mut signals: impl Stream<Item = Signal> + Unpin,
     ) -> RunEnd {
         let began = Instant::now();
         let workflow = self.effective.workflow();
@@ -116,9 +126,13 @@ impl Run {
         let started = Entry::RunStarted { run: self.id.to_string(), workflow: workflow.name.clone() };
         shared.remember(started).await;
         let context = Arc::new(Context { run: self, clusters, shared: shared.clone(), folder });
-        let end = match context.open_clusters().await {
+        let opened = tokio::select! {
+            opened = context.open_clusters() => opened,
+            Some(signal) = signals.next() => Err(RunEnd { status: RunStatus::Aborted, exit_code: signal.exit_code() }),
+        };
+        let end = match opened {
             Ok(()) => context.clone().work(signals).await,
-            Err(failed) => failed,
+            Err(end) => end,
         };
         let (status, exit_code) = (end.status, end.exit_code.number());
         shared.remember(Entry::RunEnded { status, exit_code }).await;
@@ -207,9 +221,12 @@ impl Context {
                 },
                 Some(_) = cleanups.join_next() => {}
                 Some(signal) = signals.next() => {
-                    let next = match *stop.borrow() {
+                    let before = *stop.borrow();
+                    let next = match before {
                         Stop::No => Stop::Gently,
-                        Stop::Gently | Stop::AtOnce => Stop::AtOnce,
+                        Stop::Gently => Stop::AtOnce,
+                        // The third one: nothing is waited for, not even answers.
+                        Stop::AtOnce => break,
                     };
                     self.shared.events.run(EventKind::Stopping { at_once: next == Stop::AtOnce });
                     first_signal.get_or_insert(signal);
@@ -261,17 +278,26 @@ impl Context {
                 let job =
                     JobName { namespace: attempt.job.namespace().to_owned(), name: attempt.job.name().to_string() };
                 let log = attempt.log.clone();
-                let ended = attempt.run(stop).await;
+                let ended = attempt.run(stop.clone()).await;
                 let mut end = StepEnd::of(ended.verdict, began.elapsed());
                 end.job = Some(job);
                 end.kept = ended.cleanup.is_kept();
                 end.log = log.exists().then_some(log);
-                if end.status != StepStatus::Succeeded {
+                if end.status == StepStatus::Failed {
                     end.last_lines = ended.last_lines;
                 }
-                StepDone { place, end, cleanup: Some(ended.cleanup) }
+                let cleanup = match self.cleaned_within() {
+                    Some(limit) => ended.cleanup.wait(limit, stop).await,
+                    None => Some(ended.cleanup),
+                };
+                StepDone { place, end, cleanup }
             }
         }
+    }
+
+    /// How long dependents wait for the pods of a step to be gone; none: they do not.
+    fn cleaned_within(&self) -> Option<Duration> {
+        Some(self.shared.waits.get(WaitKind::Cleanup)).filter(|limit| !limit.is_zero())
     }
 
     /// The last gate: the rules are asked about the final values, then the cluster is reached. An error is the verdict.
@@ -379,8 +405,7 @@ impl Codes {
         };
         let ordinary = if status == RunStatus::Succeeded { ExitCode::Success } else { ExitCode::Failed };
         let exit_code = match signal {
-            Some(Signal::Interrupt) => ExitCode::Interrupted,
-            Some(Signal::Terminate) => ExitCode::Terminated,
+            Some(signal) => signal.exit_code(),
             None if self.denied => ExitCode::Denied,
             None if !asks => ordinary,
             None => match self.asked {

@@ -178,8 +178,11 @@ impl Attempt {
             // Nothing is waited for any more; what came is in the file.
             () = stopped(&mut stop, Stop::AtOnce) => follow::Logged::default(),
         };
-        verdict.notes.extend(logged.notes);
-        self.finished(verdict, cleanup, logged.last_lines).await
+        // The log of a program that was stopped ends where it was stopped: nobody misses the rest.
+        if !matches!(verdict.outcome, Outcome::Cancelled { .. }) {
+            verdict.notes.extend(logged.notes);
+        }
+        self.finished(verdict, cleanup.of_attempt(attempted), logged.last_lines).await
     }
 
     /// Creates the Job. The error is the end of an attempt without one.

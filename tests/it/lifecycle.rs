@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use local_cluster::{After, Interruption};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tests::{Output, Runner, Served, Workdir, root};
@@ -195,6 +196,23 @@ fn a_value_that_becomes_invalid_fails_its_step_only() {
     assert_eq!(served.requests("create", "jobs").len(), 1);
 }
 
+#[test]
+fn dependents_wait_for_the_pods_when_they_are_told_to() {
+    let workdir = Workdir::new().unwrap();
+    let served = Served::start(&workdir).unwrap();
+    let dag = format!("{}  - {{id: b, type: k8s, depends: a, config: {{image: x}}, command: echo b}}\n", one("true"));
+    let output = exec(&workdir, &served, &dag, &["--wait", "cleanup=30s"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let order: Vec<&str> = served
+        .cluster()
+        .requests()
+        .iter()
+        .filter(|request| request.resource == "jobs" && ["create", "delete"].contains(&request.verb))
+        .map(|request| request.verb)
+        .collect();
+    assert_eq!(order, ["create", "delete", "create", "delete"]);
+}
+
 /// The next line of standard output that begins so.
 fn line(child: &mut Child, prefix: &str) -> String {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -290,6 +308,81 @@ fn the_local_cluster_serves_runs_until_it_is_told_to_end() {
     send(&cluster, Signal::TERM);
     assert_eq!(ended(cluster), Some(0));
     assert!(!Path::new(&kubeconfig).exists());
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_told_and_can_be_interrupted() {
+    let workdir = Workdir::new().unwrap();
+    workdir.write("dag.yaml", one("echo hello")).unwrap();
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n";
+    workdir.write("away", kubeconfig).unwrap();
+    let arguments = ["exec", "dag.yaml", "--kubeconfig", "away", "--output", "json"];
+    let mut child = Runner::new(&workdir).unwrap().args(arguments).start().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let note = lines.find(|line| line.contains("\"note\"")).unwrap();
+    assert!(note.contains("the cluster does not answer: no connection"), "{note}");
+    send(&child, Signal::INT);
+    let end: Value = serde_json::from_str(&lines.last().unwrap()).unwrap();
+    assert_eq!((&end["event"], &end["status"]), (&Value::from("run-ended"), &Value::from("aborted")));
+    assert_eq!(ended(child), Some(130));
+}
+
+#[test]
+fn events_are_json_from_the_first_line_to_the_last() {
+    let workdir = Workdir::new().unwrap();
+    let served = Served::start(&workdir).unwrap();
+    let output = exec(&workdir, &served, &one("echo one; printf two; exit 3"), &["--output", "json", "--run-id", "r1"]);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert_eq!(output.stderr, "");
+    let events: Vec<Value> = output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.first().unwrap()["event"], "run-started");
+    assert!(events.iter().all(|event| event["run"] == "r1"), "{events:#?}");
+    let of_kind = |kind: &str| events.iter().filter(|event| event["event"] == kind).cloned().collect::<Vec<_>>();
+    let texts: Vec<Value> = of_kind("step-log").into_iter().map(|event| event["text"].clone()).collect();
+    assert_eq!(texts, ["one", "two"]);
+    let end = &of_kind("step-ended")[0];
+    assert_eq!((&end["status"], &end["exit_code"], &end["reason"]), (&"failed".into(), &3.into(), &"exit".into()));
+    assert_eq!(std::fs::read_to_string(end["log"].as_str().unwrap()).unwrap(), "one\ntwo");
+    let end = events.last().unwrap();
+    assert_eq!((&end["event"], &end["exit_code"]), (&"run-ended".into(), &1.into()));
+}
+
+#[test]
+fn a_lost_answer_makes_no_second_job() {
+    let workdir = Workdir::new().unwrap();
+    let served = Served::start(&workdir).unwrap();
+    served.cluster().faults().on("create", "jobs", "*").nth(1).commit_then_cut();
+    let output = exec(&workdir, &served, &one("echo once"), &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(output.stdout.matches("│ once\n").count(), 1, "{output:?}");
+    assert_eq!(served.requests("create", "jobs").len(), 2);
+    assert_eq!(served.requests("get", "jobs").len(), 1);
+    assert_eq!(served.requests("create", "pods").len(), 0);
+    assert_eq!(served.list(JOBS).unwrap(), Vec::<Value>::new());
+}
+
+#[test]
+fn watches_and_logs_that_are_cut_lose_and_double_nothing() {
+    let workdir = Workdir::new().unwrap();
+    let served = Served::start(&workdir).unwrap();
+    let faults = served.cluster().faults();
+    for resource in ["jobs", "pods"] {
+        faults
+            .on("watch", resource, "*")
+            .nth(1)
+            .interrupt(After::Time(Duration::from_millis(300)), Interruption::Reset);
+    }
+    for (nth, how) in [(1, Interruption::Eof), (2, Interruption::Reset)] {
+        faults.on("get", "pods/log", "*").nth(nth).interrupt(After::Lines(7), how);
+    }
+    let script = "for n in $(seq 1 50); do echo line $n; done; sleep 1; echo end; exit 4";
+    let output = exec(&workdir, &served, &one(script), &[]);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let expected: String = (1..=50).map(|n| format!("a │ line {n}\n")).chain(["a │ end\n".to_owned()]).collect();
+    assert!(output.stdout.starts_with(&expected), "{output:?}");
+    assert!(output.stdout.contains("exit 4"), "{output:?}");
+    assert_eq!(served.requests("watch", "jobs").len(), 2);
+    assert_eq!(served.requests("watch", "pods").len(), 2);
 }
 
 #[test]

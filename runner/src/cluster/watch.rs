@@ -162,7 +162,8 @@ impl Registry {
 }
 
 impl Watched {
-    /// Lists, then watches the Jobs and pods of a run. Lists that are not answered are repeated within `limit`.
+    /// Lists, then watches the Jobs and pods of a run. Lists that are not answered are repeated within `limit`; `tell` hears
+    /// why, each time.
     ///
     /// # Errors
     /// When a list is refused, or the run id is in use.
@@ -176,12 +177,13 @@ impl Watched {
         label: &str,
         limit: Duration,
         silence: Duration,
+        tell: impl Fn(&Failure),
     ) -> Result<Watched, OpenError> {
         let selector = format!("{RUN_ID}={label}");
         let (jobs, pods) = (cluster.jobs(namespace), cluster.pods(namespace));
         let first = |resource, failure| OpenError::List { resource, namespace: namespace.to_owned(), failure };
         let (of_jobs, of_pods) =
-            tokio::join!(list_within(&jobs, &selector, limit), list_within(&pods, &selector, limit));
+            tokio::join!(list_within(&jobs, &selector, limit, &tell), list_within(&pods, &selector, limit, &tell));
         let of_jobs = of_jobs.map_err(|failure| first("jobs", failure))?;
         let of_pods = of_pods.map_err(|failure| first("pods", failure))?;
         if let Some(job) = of_jobs.items.first() {
@@ -281,7 +283,12 @@ struct Listed<K> {
 }
 
 /// Lists until it is answered, at most for `limit`.
-async fn list_within<K: Seen>(api: &Api<K>, selector: &str, limit: Duration) -> Result<Listed<K>, Failure> {
+async fn list_within<K: Seen>(
+    api: &Api<K>,
+    selector: &str,
+    limit: Duration,
+    tell: impl Fn(&Failure),
+) -> Result<Listed<K>, Failure> {
     let end = Instant::now() + limit;
     let mut backoff = Backoff::of_requests();
     loop {
@@ -294,6 +301,7 @@ async fn list_within<K: Seen>(api: &Api<K>, selector: &str, limit: Duration) -> 
         if !failure.may_pass() || Instant::now() + wait >= end {
             return Err(failure);
         }
+        tell(&failure);
         tokio::time::sleep(wait).await;
     }
 }

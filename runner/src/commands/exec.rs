@@ -139,6 +139,8 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
     };
     let code = runtime.block_on(drive(run, place, Events::new(queue)));
+    // Whatever still blocks, as a credential plugin that nobody waits for any more, must not hold up the end.
+    runtime.shutdown_background();
     // All events are shown before the program ends.
     match shown.join() {
         Ok(Err(error)) => {

@@ -1,6 +1,7 @@
 //! The clusters and namespaces of a run, each opened once, when it is first needed.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use local_cluster::{LocalCluster, NOTICE};
 use model::names::RunId;
 use tokio::sync::OnceCell;
 
-use crate::cluster::{Cluster, ConnectError, OpenError, Target, Watched, connect};
+use crate::cluster::{Cluster, ConnectError, Failure, OpenError, Target, Watched, connect};
 use crate::event::{EventKind, Events};
 use crate::manifest;
 use crate::step::waits::{WaitKind, Waits};
@@ -100,7 +101,16 @@ impl Clusters {
                 local.ensure_namespace(namespace).map_err(reason)?;
             }
             let label = manifest::label_value(self.run.as_str());
-            let watched = Watched::open(&cluster, namespace, self.run.as_str(), &label, OPEN, self.silence).await?;
+            let told = AtomicBool::new(false);
+            let tell = |failure: &Failure| {
+                // Both lists meet the same, again and again.
+                if !told.swap(true, Ordering::Relaxed) {
+                    let text = format!("the cluster does not answer: {failure}; tried for {} s", OPEN.as_secs());
+                    self.events.run(EventKind::Note { text });
+                }
+            };
+            let run = self.run.as_str();
+            let watched = Watched::open(&cluster, namespace, run, &label, OPEN, self.silence, tell).await?;
             Ok::<_, ReachError>((cluster, Arc::new(watched)))
         });
         reached.await.cloned()

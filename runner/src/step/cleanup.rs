@@ -3,10 +3,13 @@
 //! The verdict stands before this begins and nothing here changes it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Shared;
+use tokio::sync::watch;
+
 use super::waits::WaitKind;
-use crate::cluster::{Cluster, Deleted, Expected};
+use super::{Shared, Stop};
+use crate::cluster::{Attempted, Cluster, Deleted, Expected};
 use crate::event::{AttemptState, EventKind, Leftover};
 use crate::journal::Entry;
 
@@ -39,6 +42,8 @@ pub struct Cleanup {
     attempt: u32,
     shared: Arc<Shared>,
     act: Act,
+    /// What is known of the Job and its pods, as long as somebody may wait for their end.
+    attempted: Option<Attempted>,
 }
 
 #[derive(Debug)]
@@ -54,7 +59,7 @@ enum Act {
 impl Cleanup {
     /// Nothing was made.
     pub(super) fn nothing(step: Arc<str>, attempt: u32, shared: Arc<Shared>) -> Cleanup {
-        Cleanup { step, attempt, shared, act: Act::Nothing }
+        Cleanup { step, attempt, shared, act: Act::Nothing, attempted: None }
     }
 
     /// The Job has gone, or is left alone on purpose.
@@ -89,7 +94,37 @@ impl Cleanup {
 
     fn of(target: Target, act: impl FnOnce(Target) -> Act) -> Cleanup {
         let (step, attempt, shared) = (target.step.clone(), target.attempt, target.shared.clone());
-        Cleanup { step, attempt, shared, act: act(target) }
+        Cleanup { step, attempt, shared, act: act(target), attempted: None }
+    }
+
+    /// Keeps what is known of the attempt up to date until it is cleaned.
+    #[must_use]
+    pub(super) fn of_attempt(self, attempted: Attempted) -> Cleanup {
+        Cleanup { attempted: Some(attempted), ..self }
+    }
+
+    /// Does it now, and waits until the pods are gone: at most for `limit`, or until somebody stops the run. Returns what
+    /// is left to do, if anything.
+    ///
+    /// # Cancellation
+    /// As of [`Cleanup::run`].
+    pub async fn wait(mut self, limit: Duration, mut stop: watch::Receiver<Stop>) -> Option<Cleanup> {
+        let attempted = self.attempted.take();
+        if self.is_kept() {
+            return Some(self);
+        }
+        let (step, attempt, shared) = (self.step.clone(), self.attempt, self.shared.clone());
+        self.run().await;
+        let mut facts = attempted?.facts();
+        let gone = tokio::select! {
+            gone = tokio::time::timeout(limit, facts.wait_for(super::is_gone)) => gone.is_ok(),
+            () = super::stopped(&mut stop, Stop::Gently) => true,
+        };
+        if !gone {
+            let text = format!("the pods of the Job were still there after {} s; the run goes on", limit.as_secs());
+            shared.events.attempt(&step, attempt, EventKind::Note { text });
+        }
+        None
     }
 
     /// Whether the Job stays because the step wants it.
@@ -102,7 +137,7 @@ impl Cleanup {
     /// # Cancellation
     /// The Job may stay, and nobody is told.
     pub async fn run(self) {
-        let Cleanup { step, attempt, shared, act } = self;
+        let Cleanup { step, attempt, shared, act, attempted: _ } = self;
         let mut kept = false;
         match act {
             Act::Nothing => {}
