@@ -17,7 +17,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 pub(crate) use node::{Content, Entry, Node, Span, cut, cut_to};
 use places::Places;
 use scalar::resolve;
-pub(crate) use scalar::integer;
+pub(crate) use scalar::{integer, number};
 
 /// Largest text, in bytes.
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
