@@ -191,11 +191,15 @@ mod tests {
         let workflow = Workflow {
             name: "nightly".to_owned(),
             params: vec![
-                Parameter { name: None, value: "first".to_owned() },
-                Parameter { name: Some("DATE".to_owned()), value: "2026-01-02".to_owned() },
-                Parameter { name: Some("DOC".to_owned()), value: r#"{"a": {"b": [1, "two"]}}"#.to_owned() },
-                Parameter { name: Some("EMPTY".to_owned()), value: String::new() },
-                Parameter { name: Some("TRICK".to_owned()), value: "$DATE ${DATE}".to_owned() },
+                Parameter { name: None, value: "first".to_owned(), ..Parameter::default() },
+                Parameter { name: Some("DATE".to_owned()), value: "2026-01-02".to_owned(), ..Parameter::default() },
+                Parameter {
+                    name: Some("DOC".to_owned()),
+                    value: r#"{"a": {"b": [1, "two"]}}"#.to_owned(),
+                    ..Parameter::default()
+                },
+                Parameter { name: Some("EMPTY".to_owned()), value: String::new(), ..Parameter::default() },
+                Parameter { name: Some("TRICK".to_owned()), value: "$DATE ${DATE}".to_owned(), ..Parameter::default() },
             ],
             env: vec![
                 Variable { name: "REGION".to_owned(), value: "${REGION}".to_owned() },
@@ -205,18 +209,8 @@ mod tests {
             ..Workflow::default()
         };
         let host = BTreeMap::from([("REGION".to_owned(), "eu".to_owned()), ("HOME".to_owned(), "/home/me".to_owned())]);
-        let step = Step {
-            id: None,
-            name: "a".to_owned(),
-            kind: model::workflow::StepKind::Kubernetes,
-            command: None,
-            depends: Vec::new(),
-            env: Vec::new(),
-            path: "steps[0]".to_owned(),
-            position: model::layer::Position { source: 0, line: 1, column: 1, offset: 0, length: 0 },
-            config_path: None,
-            ranks: Vec::new(),
-        };
+        let position = model::layer::Position { source: 0, line: 1, column: 1, offset: 0, length: 0 };
+        let step = Step::new("a", model::workflow::StepKind::Kubernetes, "steps[0]", position);
         Scope::of_run(&workflow, "run", host).of_step(&step)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use model::layer::{Layer, Merged};
-use model::problem::Severity;
+use model::problem::{CoreProblem, Severity};
 use model::report::{Report, Verdict, report};
 use model::review::Phase;
 use model::workflow::{Step, StepKind, Workflow};
@@ -68,6 +68,23 @@ pub struct Planned {
 /// # Errors
 /// When the core policy gives no usable answer.
 pub fn plan(sources: &Sources, set: &PolicySet) -> Result<Planned, AdmissionError> {
+    read(sources, set, |_| Vec::new())
+}
+
+/// The same for a file whose Jobs are wanted: then every parameter that is required must have a value.
+///
+/// # Errors
+/// As for [`plan`].
+pub fn plan_jobs(sources: &Sources, set: &PolicySet) -> Result<Planned, AdmissionError> {
+    read(sources, set, Workflow::missing_parameters)
+}
+
+/// `more` tells what else is wrong with the workflow.
+fn read(
+    sources: &Sources,
+    set: &PolicySet,
+    more: impl Fn(&Workflow) -> Vec<CoreProblem>,
+) -> Result<Planned, AdmissionError> {
     let texts: Vec<wasm::Source<'_>> = sources
         .texts()
         .iter()
@@ -93,6 +110,7 @@ pub fn plan(sources: &Sources, set: &PolicySet) -> Result<Planned, AdmissionErro
             }
         }
     }
+    problems.extend(more(&workflow));
     if problems.iter().all(|problem| problem.severity != Severity::Error) {
         names_are_unique(&workflow, set)?;
     }

@@ -21,6 +21,7 @@ fn value(kind: &'static Kind, depth: u32) -> BoxedStrategy<Value> {
             let (min, max) = (bounds.min.max(0), bounds.max.min(100));
             (min..=max).prop_map(|number| json!(number)).boxed()
         }
+        Kind::Number(_) => (2..100_i64).prop_map(|number| json!(number)).boxed(),
         Kind::Boolean => any::<bool>().prop_map(|value| json!(value)).boxed(),
         Kind::List(list) => proptest::collection::vec(value(list.item, depth + 1), 0..3).prop_map(Value::Array).boxed(),
         Kind::Map(map) => {

@@ -52,6 +52,8 @@ pub enum Kind {
     Text(Text),
     /// A whole number.
     Integer(Integer),
+    /// A number, whole or not; greater than the bound, if there is one.
+    Number(Option<i64>),
     /// `true` or `false`.
     Boolean,
     /// A list of one kind.
@@ -223,6 +225,16 @@ pub const fn integer(min: i64, max: i64) -> Kind {
     Kind::Integer(Integer { min, max, default: None, doubtful: None })
 }
 
+/// Any number.
+pub const fn number() -> Kind {
+    Kind::Number(None)
+}
+
+/// A number greater than `bound`.
+pub const fn number_above(bound: i64) -> Kind {
+    Kind::Number(Some(bound))
+}
+
 /// A user or group id: 0 to 2147483647, because Kubernetes refuses more.
 pub const fn id() -> Kind {
     integer(0, i32::MAX as i64)
@@ -354,13 +366,17 @@ impl Kind {
         match self {
             Kind::Text(_) => "text".to_owned(),
             Kind::Integer(_) => "an integer".to_owned(),
+            Kind::Number(_) => "a number".to_owned(),
             Kind::Boolean => "a boolean".to_owned(),
             Kind::List(_) => "a list".to_owned(),
             Kind::Map(_) | Kind::Mapping(_) => "a mapping".to_owned(),
             Kind::OneOf(kinds) => {
                 let mut words: Vec<String> = kinds.iter().map(Kind::wanted).collect();
                 words.dedup();
-                words.join(" or ")
+                match words.split_last() {
+                    Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+                    _ => words.concat(),
+                }
             }
             Kind::Any => "a value".to_owned(),
         }

@@ -12,6 +12,7 @@ pub mod field;
 pub mod layer;
 pub mod names;
 pub mod path;
+pub mod pattern;
 pub mod problem;
 pub mod quantity;
 pub mod report;

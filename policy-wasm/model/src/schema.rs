@@ -144,6 +144,8 @@ impl Definitions {
         match kind {
             Kind::Text(text) => self::text(text),
             Kind::Integer(integer) => self::integer(*integer),
+            Kind::Number(None) => json!({ "type": "number" }),
+            Kind::Number(Some(bound)) => json!({ "type": "number", "exclusiveMinimum": bound }),
             Kind::Boolean => json!({ "type": "boolean" }),
             Kind::List(list) => self.list(list),
             Kind::Map(map) => self.map(map),

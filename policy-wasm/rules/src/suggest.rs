@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest known key or name.
 
-/// Kubernetes spellings whose field is called otherwise here.
-const KUBERNETES_SPELLINGS: &[(&str, &str)] = &[
+/// Spellings of Kubernetes and of other workflow files whose key is called otherwise here.
+const OTHER_SPELLINGS: &[(&str, &str)] = &[
     ("active_deadline_seconds", "active_deadline"),
     ("image_pull_secret", "image_pull_secrets"),
     ("node_selectors", "node_selector"),
@@ -17,6 +17,29 @@ const KUBERNETES_SPELLINGS: &[(&str, &str)] = &[
     ("timeout", "timeout_sec"),
     ("timeout_seconds", "timeout_sec"),
     ("cmd", "command"),
+    ("retry", "retry_policy"),
+    ("repeat", "repeat_policy"),
+    ("interval", "interval_sec"),
+    ("interval_seconds", "interval_sec"),
+    ("max_interval", "max_interval_sec"),
+    ("max_attempts", "limit"),
+    ("max_retries", "limit"),
+    ("retries", "limit"),
+    ("working_directory", "working_dir"),
+    ("workdir", "working_dir"),
+    ("cwd", "working_dir"),
+    ("environment", "env"),
+    ("vars", "env"),
+    ("variables", "env"),
+    ("handlers", "handler_on"),
+    ("precondition", "preconditions"),
+    ("cancel", "abort"),
+    ("on_cancel", "abort"),
+    ("on_abort", "abort"),
+    ("on_exit", "exit"),
+    ("on_init", "init"),
+    ("on_success", "success"),
+    ("on_failure", "failure"),
 ];
 
 /// Keys that Kubernetes knows and the Kubernetes executor does not have, by design.
@@ -93,7 +116,7 @@ pub(crate) fn key<'a>(key: &str, known: impl Iterator<Item = &'a str> + Clone) -
     if let Some(found) = find(&snake) {
         return Meant::Key(found);
     }
-    let spelling = KUBERNETES_SPELLINGS.iter().find(|(kubernetes, _)| *kubernetes == snake);
+    let spelling = OTHER_SPELLINGS.iter().find(|(other, _)| *other == snake);
     if let Some(found) = spelling.and_then(|(_, ours)| find(ours)) {
         return Meant::Key(found);
     }

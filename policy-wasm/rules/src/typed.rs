@@ -16,12 +16,12 @@ use model::problem::{CoreProblem, code};
 use model::template::has_variable;
 use serde_json::Value;
 
-use crate::yaml::{Content, Entry, Node, Span, integer, push};
+use crate::yaml::{Content, Entry, Node, Span, integer, number, push};
 use whole::{Whole, whole};
 pub(crate) use words::{blank_problem, config_key, last_key, word_fits, word_problem};
 use words::{
-    bounds_of_length, count, meant, missing_problem, null_problem, range_problem, shown, type_problem, unknown_problem,
-    variable_problem,
+    bounds_of_length, count, meant, missing_problem, null_problem, number_problem, range_problem, shown, type_problem,
+    unknown_problem, unsupported_problem, variable_problem,
 };
 
 /// What a walk collects besides the value.
@@ -105,6 +105,7 @@ impl<'a> Walk<'a> {
             }
             Kind::Text(text) => self.text(text, node, path, spot),
             Kind::Integer(bounds) => self.integer(*bounds, node, path, spot),
+            Kind::Number(above) => self.number(*above, node, path, spot),
             Kind::Boolean => match &node.content {
                 Content::Boolean(value, _) => Some(Value::Bool(*value)),
                 Content::Text(text) if self.interpolated && has_variable(text) => {
@@ -193,6 +194,28 @@ impl<'a> Walk<'a> {
         Some(Value::from(number))
     }
 
+    fn number(&mut self, above: Option<i64>, node: &Node, path: &str, spot: Spot) -> Option<Value> {
+        let number = match &node.content {
+            Content::Integer(written) | Content::Float(written) => number(written),
+            Content::Text(text) if self.interpolated && has_variable(text) => {
+                self.refuse(variable_problem(path, text), path, spot.value);
+                return None;
+            }
+            _ => {
+                self.wrong_type(&Kind::Number(above), node, path, spot);
+                return None;
+            }
+        };
+        match number.filter(|number| above.is_none_or(|bound| *number > bound as f64)) {
+            Some(number) => serde_json::Number::from_f64(number).map(Value::Number),
+            None => {
+                let written = node.scalar().unwrap_or_default();
+                self.refuse(number_problem(above, path, written), path, spot.value);
+                None
+            }
+        }
+    }
+
     fn list(&mut self, kind: &Kind, list: &List, node: &Node, path: &str, spot: Spot) -> Option<Value> {
         let Content::List(items) = &node.content else {
             self.wrong_type(kind, node, path, spot);
@@ -208,6 +231,7 @@ impl<'a> Walk<'a> {
                     count(items.len(), "item")
                 ),
             );
+            let problem = if items.is_empty() { problem.help("add an item, or remove the key") } else { problem };
             self.refuse(problem, path, spot.value);
         }
         let values = items
@@ -256,13 +280,13 @@ impl<'a> Walk<'a> {
                 object.insert(entry.key.clone(), value);
             }
         }
+        let refused = entries.iter().any(|entry| mapping.unsupported.contains(&entry.key.as_str()));
         for field in mapping.fields.iter().filter(|field| node.entry(field.key).is_none()) {
             let at = path::key(path, field.key);
-            // A misspelt key is one mistake: what it means counts as set.
-            if entries
-                .iter()
-                .any(|entry| mapping.field(&entry.key).is_none() && meant(mapping, &entry.key) == Some(field.key))
-            {
+            // A key that is refused or misspelt is one mistake: what it means counts as set.
+            let is_meant =
+                |entry: &Entry| mapping.field(&entry.key).is_none() && meant(mapping, &entry.key) == Some(field.key);
+            if refused || entries.iter().any(is_meant) {
                 self.walked.left_out.push(at);
             } else if field.required {
                 self.refuse(missing_problem(field), &at, spot.problem());
@@ -291,11 +315,7 @@ impl<'a> Walk<'a> {
             );
             self.say(problem, at, entry.key_span);
         } else if mapping.unsupported.contains(&key) {
-            let problem = CoreProblem::error(
-                code::UNSUPPORTED,
-                format!("`{key}` is not supported: leaving it out would change what runs"),
-            );
-            self.refuse(problem, at, entry.key_span);
+            self.refuse(unsupported_problem(mapping, key), at, entry.key_span);
         } else {
             self.refuse(unknown_problem(mapping, key), at, entry.key_span);
         }
@@ -343,6 +363,7 @@ fn fits(kind: &Kind, node: &Node) -> bool {
         Kind::Any => true,
         Kind::Text(_) => matches!(node.content, Content::Text(_)),
         Kind::Integer(_) => matches!(node.content, Content::Integer(_)),
+        Kind::Number(_) => matches!(node.content, Content::Integer(_) | Content::Float(_)),
         Kind::Boolean => matches!(node.content, Content::Boolean(..)),
         Kind::List(_) => matches!(node.content, Content::List(_)),
         Kind::Map(_) | Kind::Mapping(_) => matches!(node.content, Content::Mapping(_)),
@@ -354,7 +375,7 @@ fn fits(kind: &Kind, node: &Node) -> bool {
 fn neutral(kind: &Kind) -> Value {
     match kind {
         Kind::Text(_) | Kind::Any => Value::String(String::new()),
-        Kind::Integer(_) => Value::from(0),
+        Kind::Integer(_) | Kind::Number(_) => Value::from(0),
         Kind::Boolean => Value::Bool(false),
         Kind::List(_) => Value::Array(Vec::new()),
         Kind::Map(_) | Kind::Mapping(_) => Value::Object(serde_json::Map::new()),

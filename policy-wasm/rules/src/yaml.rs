@@ -16,8 +16,8 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
 pub(crate) use node::{Content, Entry, Node, Span, cut, cut_to};
 use places::Places;
-pub(crate) use scalar::integer;
 use scalar::resolve;
+pub(crate) use scalar::{integer, number};
 
 /// Largest text, in bytes.
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -25,6 +25,8 @@ pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) const MAX_DEPTH: usize = 64;
 /// Largest number of problems of one file that are told.
 pub(crate) const MAX_PROBLEMS: usize = 10_000;
+/// Longest path of a problem, in characters.
+const LONGEST_PATH: usize = 1_000;
 /// Largest number of nodes after aliases are followed.
 pub(crate) const MAX_NODES: usize = 2_000_000;
 
@@ -402,7 +404,6 @@ fn twice(key: &str, here: &str, span: Span, first: Span, source: u32) -> CorePro
 /// Adds a problem while there is room, its path cut to a length that can be shown: a file made to break us has ten
 /// thousand mistakes under a key of megabytes.
 pub(crate) fn push(problems: &mut Vec<CoreProblem>, mut problem: CoreProblem) {
-    const LONGEST_PATH: usize = 1_000;
     if problems.len() >= MAX_PROBLEMS {
         return;
     }
@@ -441,13 +442,18 @@ fn key_of(node: Node, is_plain: bool, here: impl Fn() -> String, source: u32, pr
     }
 }
 
-/// The place of the value that comes next, in the collections that are open.
+/// The place of the value that comes next, in the collections that are open. Of a key that is longer than any path that
+/// is shown, the rest is left out: ten thousand mistakes may stand under it.
 fn place_of(open: &[Open]) -> String {
     let mut place = String::new();
+    let start = |key: &str| match key.char_indices().nth(LONGEST_PATH + 1) {
+        Some((end, _)) => key.get(..end).unwrap_or_default().to_owned(),
+        None => key.to_owned(),
+    };
     for collection in open {
         match &collection.content {
             OpenContent::List(items) => path::push_index(&mut place, items.len()),
-            OpenContent::Mapping { key: Some(Key::Text { text, .. }), .. } => path::push_key(&mut place, text),
+            OpenContent::Mapping { key: Some(Key::Text { text, .. }), .. } => path::push_key(&mut place, &start(text)),
             OpenContent::Mapping { .. } => {}
         }
     }

@@ -13,7 +13,7 @@ use crate::event::{EventKind, Events};
 use crate::interpolate::Scope;
 use crate::journal::{Journal, RunFolder, state_folder};
 use crate::local;
-use crate::plan::plan;
+use crate::plan::plan_jobs;
 use crate::report::{self, ExitCode, Failed, PolicyInForce, RunReporter, RunStreams, Streams, show_problems, summary};
 use crate::run::{Clusters, Run};
 use crate::signals::signals;
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         Err(code) => return code,
     };
     let sources = Sources::read(&base, &file, params).with_cluster(kubeconfig.as_deref(), context.as_deref());
-    let planned = match plan(&sources, &set) {
+    let planned = match plan_jobs(&sources, &set) {
         Ok(planned) => planned,
         Err(error) => return super::unanswered(&error, format, streams),
     };

@@ -7,7 +7,7 @@ use crate::admission::{Admission, preview};
 use crate::cli::{Format, Render};
 use crate::interpolate::Scope;
 use crate::manifest;
-use crate::plan::plan;
+use crate::plan::plan_jobs;
 use crate::report::{CheckReport, ExitCode, Failed, PolicyInForce, Streams, render, show_problems, summary};
 use crate::sources::Sources;
 
@@ -34,7 +34,7 @@ pub(super) fn run(arguments: Render, streams: Streams) -> ExitCode {
         }
         ExitCode::from(report.verdict)
     };
-    let planned = match plan(&sources, &set) {
+    let planned = match plan_jobs(&sources, &set) {
         Ok(planned) => planned,
         Err(error) => return super::unanswered(&error, format, streams),
     };

@@ -20,9 +20,16 @@ impl From<CoreProblem> for CommandProblem {
     }
 }
 
+/// How a command is written, for the words of its problems.
+#[derive(Clone, Copy)]
+struct Form<'a> {
+    key: &'a str,
+    kubernetes: bool,
+}
+
 /// The argv of a Kubernetes step; warnings go to `problems`, too.
 pub(super) fn argv(node: &Node, problems: &mut Vec<CommandProblem>) -> Option<Command> {
-    read(node, problems, |text| {
+    read(node, Form { key: "command", kubernetes: true }, problems, |text| {
         let line = text.trim();
         if line.contains('\n') {
             return Err(Box::new(
@@ -37,11 +44,23 @@ pub(super) fn argv(node: &Node, problems: &mut Vec<CommandProblem>) -> Option<Co
     })
 }
 
-/// The command of a command step: text goes to its shell, a list is run as it is.
-pub(super) fn shell(node: &Node, problems: &mut Vec<CommandProblem>) -> Option<Command> {
+/// The text of a script; one that is no text has its problem already.
+pub(super) fn script(node: &Node, problems: &mut Vec<CommandProblem>) -> Option<Command> {
+    let text = node.scalar()?;
+    if text.trim().is_empty() {
+        let problem = CoreProblem::error(code::COMMAND, "the script is blank");
+        problems.push(problem.help("write its lines, indented below `script: |`").into());
+        return None;
+    }
+    Some(Command::Script(text.to_owned()))
+}
+
+/// The command of a command step, behind `key`: text goes to its shell, a list is run as it is.
+pub(super) fn shell(node: &Node, key: &str, problems: &mut Vec<CommandProblem>) -> Option<Command> {
     let before = problems.len();
-    let command = read(node, problems, |text| {
-        if text.trim().is_empty() { Err(Box::new(blank())) } else { Ok(Command::Shell(text.to_owned())) }
+    let form = Form { key, kubernetes: false };
+    let command = read(node, form, problems, |text| {
+        if text.trim().is_empty() { Err(Box::new(blank(form))) } else { Ok(Command::Shell(text.to_owned())) }
     });
     // A shell does read it.
     let mut kept = problems.split_off(before);
@@ -53,12 +72,13 @@ pub(super) fn shell(node: &Node, problems: &mut Vec<CommandProblem>) -> Option<C
 /// The cases that both kinds of step share; `as_text` reads a text.
 fn read(
     node: &Node,
+    form: Form<'_>,
     problems: &mut Vec<CommandProblem>,
     as_text: impl Fn(&str) -> Result<Command, Box<CoreProblem>>,
 ) -> Option<Command> {
     let from_text = |text: &str, problems: &mut Vec<CommandProblem>| match as_text(text) {
         Ok(command) => {
-            problems.extend(no_shell(text).map(CommandProblem::from));
+            problems.extend(no_shell(text, form).map(CommandProblem::from));
             Some(command)
         }
         Err(problem) => {
@@ -69,32 +89,36 @@ fn read(
     match &node.content {
         Content::Text(text) => from_text(text, problems),
         Content::List(items) => {
-            let elements = elements(items, problems)?;
+            let elements = elements(items, form, problems)?;
             let mut full = elements.iter().filter(|element| !element.trim().is_empty());
             match (full.next(), full.next()) {
                 (None, _) => {
-                    problems.push(blank().into());
+                    problems.push(blank(form).into());
                     None
                 }
                 (Some(only), None) => from_text(only, problems),
                 (Some(_), Some(_)) => {
                     let program = elements.first().map(String::as_str).unwrap_or_default();
                     if program.is_empty() || program.contains(char::is_whitespace) {
-                        problems.push(several(&elements).into());
+                        problems.push(several(&elements, form).into());
                         return None;
                     }
-                    problems.extend(lone_operator(&elements).map(CommandProblem::from));
+                    problems.extend(lone_operator(&elements, form).map(CommandProblem::from));
                     Some(Command::Argv(elements))
                 }
             }
         }
         _ => {
+            let own = if form.kubernetes { "; without the key the image's own program runs" } else { "" };
             problems.push(
                 CoreProblem::error(
                     code::TYPE,
-                    format!("`command` must be text or a list of texts, found {}", node.found()),
+                    format!("`{}` must be text or a list of texts, found {}", form.key, node.found()),
                 )
-                .help("quote it, or write a list: `command: [echo, hello]`")
+                .help(match node.content {
+                    Content::Null => format!("write `{}: [echo, hello]`{own}", form.key),
+                    _ => format!("quote it, or write a list: `{}: [echo, hello]`", form.key),
+                })
                 .into(),
             );
             None
@@ -103,7 +127,7 @@ fn read(
 }
 
 /// The texts of a list as written; none: an element is no scalar.
-fn elements(items: &[Node], problems: &mut Vec<CommandProblem>) -> Option<Vec<String>> {
+fn elements(items: &[Node], form: Form<'_>, problems: &mut Vec<CommandProblem>) -> Option<Vec<String>> {
     let mut elements = Vec::new();
     for (index, item) in items.iter().enumerate() {
         match item.scalar() {
@@ -111,9 +135,13 @@ fn elements(items: &[Node], problems: &mut Vec<CommandProblem>) -> Option<Vec<St
             None => problems.push(CommandProblem {
                 problem: CoreProblem::error(
                     code::TYPE,
-                    format!("an element of `command` must be text, found {}", item.found()),
+                    format!("an element of `{}` must be text, found {}", form.key, item.found()),
                 )
-                .help("quote it: a text with `: ` in it is read as a mapping"),
+                .help(match item.content {
+                    Content::Null => "remove it, or write `\"\"` for an empty argument",
+                    Content::Mapping(_) => "quote it: a text with `: ` in it is read as a mapping",
+                    _ => "quote it",
+                }),
                 item: Some(index),
             }),
         }
@@ -121,15 +149,20 @@ fn elements(items: &[Node], problems: &mut Vec<CommandProblem>) -> Option<Vec<St
     (elements.len() == items.len()).then_some(elements)
 }
 
-fn blank() -> CoreProblem {
-    CoreProblem::error(code::COMMAND, "the command is blank")
-        .help("give a program, or remove `command` to run the image's own")
+fn blank(form: Form<'_>) -> CoreProblem {
+    let problem = CoreProblem::error(code::COMMAND, "the command is blank");
+    if form.kubernetes {
+        problem.help("give a program, or remove `command` to run the image's own")
+    } else {
+        problem.help(format!("write what runs: `{}: echo hello`", form.key))
+    }
 }
 
-fn several(elements: &[String]) -> CoreProblem {
+fn several(elements: &[String], form: Form<'_>) -> CoreProblem {
     let joined = elements.iter().filter(|element| !element.trim().is_empty()).cloned().collect::<Vec<_>>().join(" && ");
     CoreProblem::error(code::COMMAND, "these are several commands, and a step runs one").help(format!(
-        "make a step of each, or write `command: [sh, -c, {}]`",
+        "make a step of each, or write `{}: [sh, -c, {}]`",
+        form.key,
         cut_to(&double_quoted(&joined), LONGEST_HELP)
     ))
 }
@@ -139,9 +172,9 @@ fn double_quoted(text: &str) -> String {
 }
 
 /// Splits text into words.
-fn words(text: &str) -> Result<Vec<String>, Box<CoreProblem>> {
+pub(super) fn words(text: &str) -> Result<Vec<String>, Box<CoreProblem>> {
     if text.is_empty() {
-        return Err(Box::new(blank()));
+        return Err(Box::new(blank(Form { key: "command", kubernetes: true })));
     }
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -204,7 +237,7 @@ fn unbalanced(quote: char) -> CoreProblem {
 }
 
 /// Warns of text that only a shell would understand.
-fn no_shell(text: &str) -> Option<CoreProblem> {
+fn no_shell(text: &str, form: Form<'_>) -> Option<CoreProblem> {
     let text = text.trim();
     let mut chars = text.char_indices().peekable();
     let mut quote = None;
@@ -217,7 +250,12 @@ fn no_shell(text: &str) -> Option<CoreProblem> {
                 chars.next();
             }
             (Some(_), _) => {}
-            (None, '|' | '&' | ';' | '<' | '>' | '`') => return Some(shell_text(&character.to_string(), text)),
+            (None, '|' | '&' | ';' | '<' | '>' | '`') => {
+                let twice =
+                    matches!(character, '|' | '&' | '>') && chars.peek().is_some_and(|(_, next)| *next == character);
+                let operator = if twice { [character, character].iter().collect() } else { character.to_string() };
+                return Some(shell_text(&operator, text, form));
+            }
             (None, '$') if chars.peek().is_some_and(|(_, next)| *next == '(') => {
                 let rest = text.get(at + 2..).unwrap_or_default();
                 let end = rest
@@ -225,7 +263,7 @@ fn no_shell(text: &str) -> Option<CoreProblem> {
                     .unwrap_or(rest.len());
                 let is_name = end > 0 && rest.get(end..).is_some_and(|rest| rest.starts_with(')'));
                 if !is_name {
-                    return Some(shell_text("$(", text));
+                    return Some(shell_text("$(", text, form));
                 }
             }
             _ => {}
@@ -235,7 +273,7 @@ fn no_shell(text: &str) -> Option<CoreProblem> {
 }
 
 /// Warns of a list in which an operator stands alone.
-fn lone_operator(elements: &[String]) -> Option<CoreProblem> {
+fn lone_operator(elements: &[String], form: Form<'_>) -> Option<CoreProblem> {
     const OPERATORS: &[&str] = &["|", "||", "&&", ";", ">", ">>", "<", "&"];
     let operator = elements.iter().find(|element| OPERATORS.contains(&element.as_str()))?;
     let line = elements
@@ -249,16 +287,17 @@ fn lone_operator(elements: &[String]) -> Option<CoreProblem> {
         })
         .collect::<Vec<_>>()
         .join(" ");
-    Some(shell_text(operator, &line))
+    Some(shell_text(operator, &line, form))
 }
 
-fn shell_text(operator: &str, text: &str) -> CoreProblem {
+fn shell_text(operator: &str, text: &str, form: Form<'_>) -> CoreProblem {
     CoreProblem::warning(
         code::NO_SHELL,
         format!("no shell reads this command: `{operator}` goes to the program as it is"),
     )
     .help(format!(
-        "if a shell is meant, write `command: [sh, -c, {}]`",
+        "if a shell is meant, write `{}: [sh, -c, {}]`",
+        form.key,
         cut_to(&double_quoted(text.trim()), LONGEST_HELP)
     ))
 }

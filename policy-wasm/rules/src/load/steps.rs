@@ -1,6 +1,7 @@
 //! Steps and handlers: their forms, order, commands and layers.
 
 mod reading;
+mod values;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,6 +11,7 @@ use model::problem::{CoreProblem, code};
 use model::workflow::{Command, STEP, Step, StepKind, WorkflowType};
 use serde_json::Value;
 
+use super::texts::{Finder, Owner};
 use super::{Loading, command, graph};
 use crate::typed::{Spot, Walk, config_key};
 use crate::yaml::{Content, Entry, Node, Span};
@@ -27,7 +29,8 @@ struct Written<'a> {
     source: u32,
     /// Name of the form: the key of the mapping form, or the name of a handler.
     given: Option<(&'a str, Span)>,
-    handler: bool,
+    /// Name of the handler that it is.
+    handler: Option<&'static str>,
 }
 
 impl Loading {
@@ -54,7 +57,7 @@ impl Loading {
                 for step in entries {
                     let at = path::key("steps", &step.key);
                     let given = Some((step.key.as_str(), step.key_span));
-                    self.step(&Written { node: &step.value, at: &at, source, given, handler: false }, &[]);
+                    self.step(&Written { node: &step.value, at: &at, source, given, handler: None }, &[]);
                 }
             }
             Content::List(_) | Content::Mapping(_) | Content::Null => self.problems.push(
@@ -85,18 +88,19 @@ impl Loading {
                 if names.is_empty() { before.to_vec() } else { names }
             }
             _ => {
-                let written = Written { node: item, at, source, given: None, handler: false };
+                let written = Written { node: item, at, source, given: None, handler: None };
                 self.step(&written, before).into_iter().collect()
             }
         }
     }
 
     /// A handler: one step.
-    pub(super) fn handler(&mut self, entry: &Entry, name: &str, source: u32) {
+    pub(super) fn handler(&mut self, entry: &Entry, name: &'static str, source: u32) {
         let at = path::key("handler_on", &entry.key);
         let given = Some((name, entry.key_span));
         self.workflow.handlers.retain(|known| known.name != name);
-        self.step(&Written { node: &entry.value, at: &at, source, given, handler: true }, &[]);
+        self.texts.retain(|text| text.owner != Owner::Handler(name));
+        self.step(&Written { node: &entry.value, at: &at, source, given, handler: Some(name) }, &[]);
     }
 
     /// Reads one step and adds it. Answers its name; none: it is no step at all.
@@ -111,13 +115,18 @@ impl Loading {
                 &text_form
             }
             _ => {
+                let nothing = given.filter(|_| matches!(node.content, Content::Null)).map(|(_, span)| span);
                 self.problems.push(
                     CoreProblem::error(
                         code::TYPE,
                         format!("a step must be a mapping or a command, found {}", node.found()),
                     )
-                    .at(at, Some(node.span.position(source)))
-                    .help("write `- id: hello` with the other keys indented below it"),
+                    .at(at, Some(nothing.unwrap_or(node.span).position(source)))
+                    .help(match (&node.content, given) {
+                        (Content::List(_), None) => "a group cannot hold a group: write its steps here",
+                        (_, Some(_)) => "write indented `key: value` lines below it, or a command behind it",
+                        _ => "write `- id: hello` with the other keys indented below it",
+                    }),
                 );
                 return None;
             }
@@ -125,20 +134,14 @@ impl Loading {
         let first_problem = self.problems.len();
         let mut reading = Reading::new(entries, at, source, node.span);
         let kind = reading.kind(&mut self.problems);
-        let mut step = Step {
-            id: reading.id(&mut self.problems),
-            name: String::new(),
-            kind,
-            command: None,
-            depends: Vec::new(),
-            env: Vec::new(),
-            path: at.to_owned(),
-            position: given.map_or(node.span, |(_, span)| span).position(source),
-            config_path: None,
-            ranks: Vec::new(),
-        };
+        let position = given.map_or(node.span, |(_, span)| span).position(source);
+        let mut step = Step::new("", kind, at, position);
+        step.id = reading.id(&mut self.problems);
         step.name = match given {
-            Some((name, _)) if handler => name.to_owned(),
+            Some((name, _)) if handler.is_some() => {
+                reading.no_name(name, &mut self.problems);
+                name.to_owned()
+            }
             Some((name, span)) => {
                 if let Some(entry) = reading.entry("name") {
                     let problem = CoreProblem::error(code::EXCLUSIVE, "`name` cannot stand here: the key is the name")
@@ -152,24 +155,29 @@ impl Loading {
                 None => self.free_name(&reading),
             },
         };
-        reading.plain_keys(&mut step, &mut self.problems);
-        for key in NOT_IN_HANDLERS.iter().filter(|_| handler) {
+        let owner = handler.map_or(Owner::Step(self.workflow.steps.len()), Owner::Handler);
+        let finder = Finder { owner, source };
+        reading.plain_keys(&mut step, &finder, &mut self.texts, &mut self.problems);
+        for key in NOT_IN_HANDLERS.iter().filter(|_| handler.is_some()) {
             if let Some(entry) = reading.entry(key) {
                 let problem =
                     CoreProblem::warning(code::IGNORED, format!("`{key}` has no effect in a handler: it runs once"));
                 reading.push(&mut self.problems, problem, key, entry.key_span);
             }
         }
+        if handler.is_some() {
+            (step.continue_on, step.retry_policy, step.repeat_policy) = (None, None, None);
+        }
         let mut places = graph::Places { id: reading.place("id"), name: reading.place("name"), depends: Vec::new() };
-        self.order(&reading, &mut step, &mut places, before, handler);
-        step.command = self.command(&reading, kind);
+        self.order(&reading, &mut step, &mut places, before, handler.is_some());
+        step.command = self.command(&reading, kind, &finder);
         self.config_of(&reading, &mut step);
         self.misplaced(&reading, &mut step);
         for problem in self.problems.iter_mut().skip(first_problem) {
             problem.step.get_or_insert_with(|| step.name.clone());
         }
         let name = step.name.clone();
-        if handler {
+        if handler.is_some() {
             self.workflow.handlers.push(step);
         } else {
             self.workflow.steps.push(step);
@@ -261,15 +269,18 @@ impl Loading {
         };
     }
 
-    fn command(&mut self, reading: &Reading<'_>, kind: StepKind) -> Option<Command> {
+    fn command(&mut self, reading: &Reading<'_>, kind: StepKind, finder: &Finder) -> Option<Command> {
         let kubernetes = kind == StepKind::Kubernetes;
         let (entry, at) = reading.command()?;
-        if !kubernetes && entry.key == "script" {
-            return entry.value.scalar().map(|text| Command::Script(text.to_owned()));
-        }
+        reading.find_texts(entry, &at, kind, finder, &mut self.texts);
         let mut found = Vec::new();
-        let command =
-            if kubernetes { command::argv(&entry.value, &mut found) } else { command::shell(&entry.value, &mut found) };
+        let command = if kubernetes {
+            command::argv(&entry.value, &mut found)
+        } else if entry.key == "script" {
+            command::script(&entry.value, &mut found)
+        } else {
+            command::shell(&entry.value, &entry.key, &mut found)
+        };
         for mut one in found {
             let item = match (&entry.value.content, one.item) {
                 (Content::List(items), Some(index)) => items.get(index).map(|item| (index, item.span)),
@@ -277,6 +288,7 @@ impl Loading {
             };
             let (at, span) = match item {
                 Some((index, span)) => (path::index(&at, index), span),
+                None if matches!(entry.value.content, Content::Null) => (at.clone(), entry.key_span),
                 None => (at.clone(), entry.value.span),
             };
             one.problem.path = at;
@@ -314,21 +326,23 @@ impl Loading {
         }
         if step.kind == StepKind::Command {
             let allowed = reading.entry("run").is_some() && entry.key == "with";
-            let stray = entry
-                .value
-                .entries()
-                .iter()
-                .find(|inner| !allowed || !matches!(inner.key.as_str(), "shell" | "shell_args"));
-            let empty = entry.value.entries().is_empty() && matches!(entry.value.content, Content::Null);
-            if let Some((path, span)) = match stray {
-                Some(inner) if allowed => Some((path::key(&at, &inner.key), inner.key_span)),
-                _ if allowed || empty => None,
-                _ => Some((at.clone(), entry.key_span)),
-            } {
+            let mut stray: Vec<(String, &str, Span)> = Vec::new();
+            if allowed {
+                reading.shell_in_with(entry, step, &mut self.problems);
+                let inner = entry.value.entries().iter();
+                stray.extend(
+                    inner
+                        .filter(|inner| !matches!(inner.key.as_str(), "shell" | "shell_args"))
+                        .map(|inner| (path::key(&at, &inner.key), inner.key.as_str(), inner.key_span)),
+                );
+            } else if !matches!(entry.value.content, Content::Null) {
+                stray.push((at.clone(), &entry.key, entry.key_span));
+            }
+            for (path, key, span) in stray {
                 self.problems.push(
                     CoreProblem::error(
                         code::UNKNOWN_FIELD,
-                        format!("`{}` has no meaning here: this is a command step", entry.key),
+                        format!("`{key}` has no meaning here: this is a command step"),
                     )
                     .at(path, Some(span.position(reading.source)))
                     .help("add `type: k8s` to run the step on Kubernetes"),

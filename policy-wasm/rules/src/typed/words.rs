@@ -5,7 +5,7 @@ use model::path;
 use model::problem::{CoreProblem, code};
 
 use crate::suggest::{self, Meant};
-use crate::yaml::{Content, Node, cut};
+use crate::yaml::{Content, Node, cut, number};
 
 /// The last key of a path with its indexes, as the user would call the value: `values[0]`, `limits["a.b/c"]`.
 pub(crate) fn last_key(path: &str) -> &str {
@@ -95,6 +95,13 @@ pub(super) fn variable_problem(path: &str, written: &str) -> CoreProblem {
     .help("write the value itself: it must be known when the file is read")
 }
 
+/// The words, of many the first ones.
+fn some_of(words: &[Word]) -> String {
+    const SHOWN: usize = 12;
+    let rest = if words.len() > SHOWN { ", …" } else { "" };
+    format!("{}{rest}", alternatives(words.get(..SHOWN).unwrap_or(words)))
+}
+
 fn alternatives(words: &[Word]) -> String {
     words.iter().map(|word| format!("`{}`", word.text)).collect::<Vec<_>>().join(", ")
 }
@@ -115,7 +122,7 @@ pub(crate) fn word_problem(text: &Text, path: &str, written: &str) -> CoreProble
     let name = last_key(path);
     let problem = CoreProblem::error(
         code::ENUM,
-        format!("`{}` is no `{name}`, expected one of {}", cut(written), alternatives(text.words)),
+        format!("`{}` is no `{name}`, expected one of {}", cut(written), some_of(text.words)),
     );
     if name == "image_pull_policy" && written.trim().eq_ignore_ascii_case("fallback") {
         return problem.help("`fallback` is a word of Docker steps; Kubernetes has `IfNotPresent`").fix("IfNotPresent");
@@ -125,12 +132,21 @@ pub(crate) fn word_problem(text: &Text, path: &str, written: &str) -> CoreProble
             .help("`FailIndex` needs an indexed Job, and the Job of a step is not; use `FailJob`")
             .fix("FailJob");
     }
+    let written = written.trim();
+    // `TERM` for `SIGTERM`, `int` for `integer`.
+    let abbreviated = |word: &&Word| {
+        written.len() >= 3
+            && written.is_ascii()
+            && (word.text.get(..written.len()).is_some_and(|start| start.eq_ignore_ascii_case(written))
+                || word.text.strip_prefix("SIG").is_some_and(|name| name.eq_ignore_ascii_case(written)))
+    };
     let nearest = text
         .words
         .iter()
-        .find(|word| word.text.eq_ignore_ascii_case(written.trim()))
+        .find(|word| word.text.eq_ignore_ascii_case(written))
+        .or_else(|| text.words.iter().find(abbreviated))
         .map(|word| word.text)
-        .or_else(|| suggest::nearest(written.trim(), text.words.iter().map(|word| word.text)));
+        .or_else(|| suggest::nearest(written, text.words.iter().map(|word| word.text)));
     match nearest {
         Some(meant) => problem.help(format!("did you mean `{meant}`?")).fix(meant),
         None => problem,
@@ -138,15 +154,65 @@ pub(crate) fn word_problem(text: &Text, path: &str, written: &str) -> CoreProble
 }
 
 pub(super) fn range_problem(bounds: Integer, path: &str, written: &str) -> CoreProblem {
-    let problem = CoreProblem::error(
-        code::RANGE,
-        format!("`{}` must be from {} to {}, found `{}`", last_key(path), bounds.min, bounds.max, cut(written)),
-    );
+    let wanted = match bounds.max {
+        i64::MAX => format!("at least {}", bounds.min),
+        max => format!("from {} to {max}", bounds.min),
+    };
+    let problem =
+        CoreProblem::error(code::RANGE, format!("`{}` must be {wanted}, found `{}`", last_key(path), cut(written)));
     match (bounds.min, written.starts_with('-')) {
         (0, true) => problem.help("write 0 or a positive number"),
+        (1, negative) if negative || written == "0" => problem.help("write 1 or more"),
         _ => problem,
     }
 }
+
+pub(super) fn number_problem(above: Option<i64>, path: &str, written: &str) -> CoreProblem {
+    let key = last_key(path);
+    match above.filter(|_| number(written).is_some()) {
+        Some(bound) => {
+            CoreProblem::error(code::RANGE, format!("`{key}` must be greater than {bound}, found `{}`", cut(written)))
+                .help(format!("write a number as `{}`", example(key, &format!("{}.5", bound))))
+        }
+        None => CoreProblem::error(code::RANGE, format!("`{key}` must be a finite number, found `{}`", cut(written)))
+            .help("write its digits"),
+    }
+}
+
+/// A key is known elsewhere and refused here.
+pub(super) fn unsupported_problem(mapping: &Mapping, key: &str) -> CoreProblem {
+    let message = format!("`{key}` is not supported: leaving it out would change what runs");
+    let problem = CoreProblem::error(code::UNSUPPORTED, message);
+    let instead = INSTEAD.iter().find(|(name, known, _)| *name == mapping.name && *known == key);
+    match instead {
+        Some((_, _, help)) => problem.help(*help),
+        None => problem.help("remove it"),
+    }
+}
+
+/// What to type instead of a key that is refused: name of its mapping, key, help.
+const INSTEAD: &[(&str, &str, &str)] = &[
+    ("Workflow", "container", "make steps of it: `type: k8s` with `config: {image: …}`"),
+    ("Workflow", "worker_selector", "remove it, or write `worker_selector: local`"),
+    ("Workflow", "tools", "use an image that has the tools"),
+    ("Workflow", "artifacts", "let a step copy them, or mount a volume"),
+    ("Workflow", "step_types", "write the steps out"),
+    ("Workflow", "actions", "write the steps out"),
+    ("Workflow", "tasks", "write the steps out under `steps`"),
+    ("Step", "exec", "write `command: [ … ]`"),
+    ("Step", "shell_packages", "use an image that has the packages"),
+    ("Step", "container", "write `type: k8s` with `config: {image: …}`"),
+    ("Step", "call", "write the steps of the other workflow here"),
+    ("Step", "params", "write the values into `env`"),
+    ("Step", "parallel", "write a step for each item"),
+    ("Step", "foreach", "write a step for each item"),
+    ("Step", "routes", "use `preconditions` on the steps it leads to"),
+    ("Step", "dependencies", "write `depends`"),
+    ("Step", "outputs", "write `output: NAME`"),
+    ("Condition", "eval", "write a shell command: `condition: test …`"),
+    ("Secret", "ref", "write `provider` and `key`: `{name: TOKEN, provider: env, key: TOKEN}`"),
+    ("Parameter", "eval", "write a `default`, or give the value: `-p NAME=VALUE`"),
+];
 
 /// Nothing stands behind a key.
 pub(super) fn null_problem(kind: &Kind, path: &str) -> CoreProblem {
@@ -175,6 +241,13 @@ pub(crate) fn type_problem(kind: &Kind, node: &Node, path: &str) -> CoreProblem 
     let problem = CoreProblem::error(code::TYPE, format!("`{key}` must be {}, found {}", kind.wanted(), node.found()));
     let quoted = |written: &str| format!("\"{written}\"");
     match (kind, &node.content) {
+        (Kind::OneOf(kinds), _) => match kinds.iter().find(|kind| is_meant(kind, &node.content)) {
+            Some(meant) => CoreProblem { message: problem.message, ..type_problem(meant, node, path) },
+            None => problem.help(format!("write {}", wanted_of(kinds))),
+        },
+        (Kind::Text(text), _) if !text.words.is_empty() && !node.scalar().is_some_and(|word| word_fits(text, word)) => {
+            problem.help(format!("write one of {}", some_of(text.words)))
+        }
         (Kind::Text(_), Content::Integer(written) | Content::Float(written) | Content::Boolean(_, written)) => {
             problem.help(format!("quote it: `{}`", example(key, &quoted(written)))).fix(written.clone())
         }
@@ -185,6 +258,11 @@ pub(crate) fn type_problem(kind: &Kind, node: &Node, path: &str) -> CoreProblem 
             Err(_) => problem.help("write a whole number"),
         },
         (Kind::Integer(_), _) => problem.help("write a whole number"),
+        (Kind::Number(_), Content::Text(text)) => match text.trim().parse::<f64>() {
+            Ok(_) => problem.help(format!("remove the quotes: `{}`", example(key, text.trim()))),
+            Err(_) => problem.help("write a number"),
+        },
+        (Kind::Number(_), _) => problem.help("write a number"),
         (Kind::Boolean, _) => problem.help("write `true` or `false` without quotes"),
         (Kind::List(_), Content::Mapping(_)) if key == "env" => {
             problem.help("write a list: `env: [{name: A, value: \"b\"}]`")
@@ -200,9 +278,31 @@ pub(crate) fn type_problem(kind: &Kind, node: &Node, path: &str) -> CoreProblem 
             problem.help(format!("write a mapping: `{key}: {{ … }}`, or indented `key: value` lines"))
         }
         (Kind::Text(_), _) => problem.help("write a single text"),
-        (Kind::OneOf(_), _) => problem.help(format!("write {}", kind.wanted())),
         _ => problem,
     }
+}
+
+/// Whether a value of another type is most probably this one, wrongly quoted or not quoted.
+fn is_meant(kind: &Kind, content: &Content) -> bool {
+    match (kind, content) {
+        (Kind::Text(text), Content::Integer(_) | Content::Boolean(..)) => text.words.is_empty(),
+        (Kind::Integer(_), Content::Text(text)) => text.trim().parse::<i64>().is_ok(),
+        (Kind::Number(_), Content::Text(text)) => number(text.trim()).is_some(),
+        (Kind::Boolean, Content::Text(text)) => matches!(text.trim(), "true" | "false"),
+        (Kind::Integer(_), Content::Float(_)) => true,
+        _ => false,
+    }
+}
+
+/// What one of these kinds would be, words told one by one.
+fn wanted_of(kinds: &[Kind]) -> String {
+    let wanted = |kind: &Kind| match kind {
+        Kind::Text(text) if !text.words.is_empty() => some_of(text.words),
+        other => other.wanted(),
+    };
+    let mut wanted: Vec<String> = kinds.iter().map(wanted).collect();
+    wanted.dedup();
+    wanted.join(" or ")
 }
 
 /// `key: value` as it would be typed; an item of a list has no key.

@@ -53,3 +53,12 @@ pub(crate) fn integer(text: &str) -> Option<i64> {
     }
     text.parse().ok()
 }
+
+/// The value of a number as written, whole or not; none: it is no number that is finite.
+pub(crate) fn number(text: &str) -> Option<f64> {
+    let number = match integer(text) {
+        Some(whole) => whole as f64,
+        None => text.parse().ok()?,
+    };
+    number.is_finite().then_some(number)
+}

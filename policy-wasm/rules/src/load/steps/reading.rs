@@ -6,7 +6,7 @@ use model::problem::{CoreProblem, Severity, code};
 use model::workflow::{STEP, STEP_TYPES, Step, StepKind};
 use serde_json::Value;
 
-use super::super::variables;
+use super::super::texts::{Finder, Text};
 use crate::suggest;
 use crate::typed::{Spot, Walk};
 use crate::yaml::{Content, Entry, Span, cut, push};
@@ -217,6 +217,17 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The `name` of a handler: it is checked, and has no effect.
+    pub(super) fn no_name(&self, handler: &str, problems: &mut Vec<CoreProblem>) {
+        let Some(entry) = self.entry("name") else { return };
+        self.name(None, problems);
+        let problem = CoreProblem::warning(
+            code::IGNORED,
+            format!("`name` has no effect here: the handler is called `{handler}`"),
+        );
+        self.push(problems, problem, "name", entry.key_span);
+    }
+
     pub(super) fn checked_name(&self, name: &str, span: Span, key: &str, problems: &mut Vec<CoreProblem>) -> String {
         if !(1..=255).contains(&name.chars().count()) || name.chars().any(char::is_control) {
             let problem = CoreProblem::error(
@@ -242,7 +253,13 @@ impl<'a> Reading<'a> {
     }
 
     /// Every other key: known, of its type, and allowed for this kind of step.
-    pub(super) fn plain_keys(&self, step: &mut Step, problems: &mut Vec<CoreProblem>) {
+    pub(super) fn plain_keys(
+        &self,
+        step: &mut Step,
+        finder: &Finder,
+        found: &mut Vec<Text>,
+        problems: &mut Vec<CoreProblem>,
+    ) {
         for entry in self.entries {
             let key = entry.key.as_str();
             if matches!(key, "id" | "name" | "type" | "action" | "config" | "with" | "command" | "run" | "depends") {
@@ -254,18 +271,21 @@ impl<'a> Reading<'a> {
             if matches!(key, "output" | "stdout" | "stderr") && matches!(entry.value.content, Content::Mapping(_)) {
                 let problem =
                     CoreProblem::error(code::UNSUPPORTED, format!("the mapping form of `{key}` is not supported"))
-                        .help(format!("write `{key}: TEXT`"));
+                        .help(format!("write `{key}: {}`", if key == "output" { "NAME" } else { "PATH" }));
                 self.push(problems, problem, key, entry.value.span);
                 continue;
             }
             let mut walk = Walk::new(self.source, self.at, problems);
             let place = path::key("", key);
             let Some(field) = walk.known(&STEP, entry, &place) else { continue };
-            let value = walk.value(&field.kind, &entry.value, &place, Spot::of(entry));
-            if key == "env" && value.is_some() {
-                step.env = variables::env(&entry.value, &path::key(self.at, "env"), self.source, problems);
+            if walk.value(&field.kind, &entry.value, &place, Spot::of(entry)).is_some() {
+                self.value(entry, step, problems);
+                if key != "script" {
+                    self.find_texts(entry, &path::key(self.at, key), step.kind, finder, found);
+                }
             }
         }
+        self.values_together(step, problems);
         if self.kubernetes { self.kubernetes_only(problems) } else { self.command_only(problems) }
     }
 
