@@ -391,6 +391,10 @@ fn nothing_runs_when_something_is_wrong_with_the_command() {
     workdir.write("dag.yaml", one("echo hello")).unwrap();
     workdir.write("host.yaml", "steps: [echo hello]\n").unwrap();
     workdir.write("broken", "{").unwrap();
+    let more =
+        "steps:\n- {id: a, type: k8s, config: {image: x}, command: a, retry_policy: {limit: 1, interval_sec: 1}}\n";
+    workdir.write("more.yaml", format!("{more}timeout_sec: 5\n")).unwrap();
+    workdir.write("param.yaml", format!("params: [{{name: N, required: true}}]\n{}", one("true"))).unwrap();
     let empty = "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n";
     workdir.write("empty", empty).unwrap();
     for (arguments, code, expected) in [
@@ -406,6 +410,9 @@ fn nothing_runs_when_something_is_wrong_with_the_command() {
         ("dag.yaml --local --kubeconfig x", 2, "cannot be used with"),
         ("dag.yaml --local --local-objects nowhere", 4, "`nowhere` cannot be read"),
         ("host.yaml --local", 2, "runs on this machine"),
+        ("more.yaml --local", 2, "more.yaml:2:3: step `a`: `retry_policy` is not acted on"),
+        ("more.yaml --local", 2, "`timeout_sec` of the file is not acted on"),
+        ("param.yaml --local", 2, "core/required"),
         ("nowhere.yaml --local", 2, "there is no such file"),
     ] {
         let output = Runner::new(&workdir).unwrap().arg("exec").args(arguments.split_whitespace()).run().unwrap();

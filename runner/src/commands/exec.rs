@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::local_cluster::LocalCluster;
 use model::names::RunId;
-use model::workflow::{StepKind, Workflow};
+use model::workflow::{Step, StepKind, Workflow};
 use serde::Serialize;
 
 use crate::cli::{Exec, Format, Output};
@@ -235,18 +235,53 @@ fn named_step(workflow: &Workflow, asked: &str) -> Result<String, Failed> {
 
 /// What the file asks for and this version does not do: leaving it out would run something else than what is written.
 fn not_run(workflow: &Workflow, sources: &[Source]) -> Vec<Failed> {
-    let place = |step: &model::workflow::Step| {
+    let mut failures: Vec<Failed> = keys_of_file(workflow)
+        .map(|key| {
+            Failed::of(format!("`{key}` of the file is not acted on by this version yet"), Some(LEAVE_OUT.into()))
+        })
+        .collect();
+    for step in workflow.all_steps() {
         let file = sources.get(step.position.source as usize).map_or("", |source| source.name.as_str());
-        format!("{file}:{}:{}", step.position.line, step.position.column)
-    };
-    let commands = workflow.steps.iter().filter(|step| step.kind == StepKind::Command).map(|step| {
-        Failed::of(
-            format!("{}: step `{}` runs on this machine, which this version does not do yet", place(step), step.name),
-            Some("make it a Kubernetes step: `type: k8s` and an `image` under `config`".to_owned()),
-        )
-    });
-    let handlers = workflow.handlers.iter().map(|step| {
-        Failed::of(format!("{}: handler `{}`: this version runs no handlers yet", place(step), step.name), None)
-    });
-    commands.chain(handlers).collect()
+        let place = format!("{file}:{}:{}: step `{}`", step.position.line, step.position.column, step.name);
+        if step.kind == StepKind::Command {
+            let help = "make it a Kubernetes step: `type: k8s` and an `image` under `config`";
+            let message = format!("{place} runs on this machine, which this version does not do yet");
+            failures.push(Failed::of(message, Some(help.to_owned())));
+            continue;
+        }
+        for key in keys_of_step(step) {
+            let message = format!("{place}: `{key}` is not acted on by this version yet");
+            failures.push(Failed::of(message, Some(LEAVE_OUT.to_owned())));
+        }
+    }
+    failures
+}
+
+/// What to do about a key that is not acted on.
+const LEAVE_OUT: &str = "leave it out, or run the file with a version that does";
+
+fn keys_of_file(workflow: &Workflow) -> impl Iterator<Item = &'static str> {
+    let keys = [
+        ("dotenv", workflow.dotenv.as_ref().is_some_and(|files| !files.is_empty())),
+        ("secrets", !workflow.secrets.is_empty()),
+        ("preconditions", !workflow.preconditions.is_empty()),
+        ("timeout_sec", workflow.timeout_sec.is_some_and(|seconds| seconds > 0)),
+        ("handler_on", !workflow.handlers.is_empty()),
+        ("log_dir", workflow.log_dir.is_some()),
+    ];
+    keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key)
+}
+
+fn keys_of_step(step: &Step) -> impl Iterator<Item = &'static str> {
+    let keys = [
+        ("preconditions", !step.preconditions.is_empty()),
+        ("continue_on", step.continue_on.is_some()),
+        ("retry_policy", step.retry_policy.is_some()),
+        ("repeat_policy", step.repeat_policy.is_some()),
+        ("timeout_sec", step.timeout_sec.is_some_and(|seconds| seconds > 0)),
+        ("output", step.output.is_some()),
+        ("stdout", step.stdout.is_some()),
+        ("stderr", step.stderr.is_some()),
+    ];
+    keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key)
 }
