@@ -35,8 +35,8 @@ pub struct Cluster {
 
 struct Inner {
     client: kube::Client,
-    /// Options of kubectl that lead to the same cluster, with a blank behind each.
-    kubectl: String,
+    /// Options of kubectl that lead to the same cluster, with a blank behind each; none: kubectl cannot reach it.
+    kubectl: Option<String>,
     /// The namespace that its context names.
     default_namespace: String,
     context: Option<String>,
@@ -44,7 +44,12 @@ struct Inner {
 }
 
 impl Cluster {
-    fn new(client: kube::Client, kubectl: String, default_namespace: String, context: Option<String>) -> Cluster {
+    fn new(
+        client: kube::Client,
+        kubectl: Option<String>,
+        default_namespace: String,
+        context: Option<String>,
+    ) -> Cluster {
         let writes = Semaphore::new(WRITES_IN_FLIGHT);
         Cluster { inner: Arc::new(Inner { client, kubectl, default_namespace, context, writes }) }
     }
@@ -52,12 +57,12 @@ impl Cluster {
     /// The embedded cluster.
     pub fn local(cluster: &local_cluster::LocalCluster) -> Cluster {
         let client = kube::Client::new(cluster.clone(), "default");
-        Cluster::new(client, String::new(), "default".to_owned(), None)
+        Cluster::new(client, None, "default".to_owned(), None)
     }
 
-    /// The command of kubectl that does `what` in a namespace of this cluster.
-    pub fn kubectl(&self, namespace: &str, what: &str) -> String {
-        format!("kubectl {}-n {namespace} {what}", self.inner.kubectl)
+    /// The command of kubectl that does `what` in a namespace of this cluster; none: kubectl cannot reach it.
+    pub fn kubectl(&self, namespace: &str, what: &str) -> Option<String> {
+        self.inner.kubectl.as_ref().map(|options| format!("kubectl {options}-n {namespace} {what}"))
     }
 
     /// The context it was reached by, and the namespace that one names.

@@ -230,7 +230,7 @@ pub struct Leftover {
     pub name: String,
     /// Why it could not be removed.
     pub reason: String,
-    /// The command that removes it.
+    /// The command that removes it; empty: it goes by itself, with the local cluster.
     pub command: String,
 }
 

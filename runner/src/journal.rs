@@ -193,8 +193,8 @@ pub enum Entry {
         step: String,
         /// The attempt, from 1.
         attempt: u32,
-        /// Options of kubectl that lead to the cluster.
-        cluster: String,
+        /// A command of kubectl without its verb that leads there; none: the local cluster.
+        kubectl: Option<String>,
         /// Namespace of the Job.
         namespace: String,
         /// Name of the Job.
@@ -220,7 +220,7 @@ pub enum Entry {
         /// How.
         verdict: Verdict,
     },
-    /// The Job was deleted, or is meant to stay.
+    /// The Job is not there any more, or is meant to stay. Without this line it is still owed.
     JobCleaned {
         /// The step.
         step: String,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use local_cluster::{LocalCluster, Options};
 use serde::Deserialize as _;
@@ -50,32 +50,44 @@ pub enum LocalError {
     },
 }
 
-/// Starts the embedded cluster with its folder below the state of this program, and puts Secrets and ConfigMaps into it.
+/// The Secrets and ConfigMaps of a file.
+#[derive(Debug)]
+pub struct Objects {
+    file: String,
+    manifests: Vec<Value>,
+}
+
+impl Objects {
+    /// Reads a file, which may hold several documents.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no YAML.
+    pub fn read(file: &Path) -> Result<Objects, LocalError> {
+        let name = file.display().to_string();
+        let mut text = String::new();
+        File::open(file)
+            .and_then(|opened| opened.take(MAX_BYTES).read_to_string(&mut text))
+            .map_err(|source| LocalError::Read { file: name.clone(), source })?;
+        let documents = serde_yaml::Deserializer::from_str(&text).map(Value::deserialize);
+        let manifests: Result<Vec<Value>, _> = documents.collect();
+        let manifests =
+            manifests.map_err(|error| LocalError::Syntax { file: name.clone(), reason: error.to_string() })?;
+        Ok(Objects { file: name, manifests: manifests.into_iter().filter(|manifest| !manifest.is_null()).collect() })
+    }
+}
+
+/// Starts the embedded cluster with its folder below the state of this program, and puts objects into it.
 ///
 /// # Errors
-/// When its folder or a file of objects cannot be used.
-pub async fn start(state: &Path, objects: Option<&PathBuf>) -> Result<LocalCluster, LocalError> {
+/// When its folder or an object cannot be used.
+pub async fn start(state: &Path, objects: Option<Objects>) -> Result<LocalCluster, LocalError> {
     let folder = state.join("local-cluster");
-    let manifests = objects.map(|file| read(file)).transpose()?;
     let cluster = LocalCluster::start(Options::new(&folder))
         .await
         .map_err(|source| LocalError::Folder { folder: folder.display().to_string(), source })?;
-    if let (Some(manifests), Some(file)) = (manifests, objects) {
+    if let Some(Objects { file, manifests }) = objects {
         let applied = cluster.apply_objects(manifests);
-        applied.map_err(|error| LocalError::Objects { file: file.display().to_string(), reason: error.to_string() })?;
+        applied.map_err(|error| LocalError::Objects { file, reason: error.to_string() })?;
     }
     Ok(cluster)
-}
-
-/// The manifests of a file, which may hold several documents.
-fn read(file: &Path) -> Result<Vec<Value>, LocalError> {
-    let name = file.display().to_string();
-    let mut text = String::new();
-    File::open(file)
-        .and_then(|opened| opened.take(MAX_BYTES).read_to_string(&mut text))
-        .map_err(|source| LocalError::Read { file: name.clone(), source })?;
-    let documents = serde_yaml::Deserializer::from_str(&text).map(Value::deserialize);
-    let manifests: Result<Vec<Value>, _> = documents.collect();
-    let manifests = manifests.map_err(|error| LocalError::Syntax { file: name, reason: error.to_string() })?;
-    Ok(manifests.into_iter().filter(|manifest| !manifest.is_null()).collect())
 }

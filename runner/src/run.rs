@@ -6,7 +6,7 @@
 mod clusters;
 mod graph;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub use graph::{Graph, Settled};
 
 /// Logs that are followed at once: each is a connection.
 const LOGS_AT_ONCE: usize = 64;
+/// Logs of containers that have ended, beside those: each is read in a moment.
+const ENDED_LOGS_AT_ONCE: usize = 16;
 
 /// What is asked of a run from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +92,8 @@ struct Context {
     clusters: Clusters,
     shared: Arc<Shared>,
     folder: RunFolder,
+    /// Reviews that run at once.
+    reviews: Semaphore,
 }
 
 /// A step that has ended.
@@ -122,10 +126,13 @@ impl Run {
             folder: folder.path().to_path_buf(),
         });
         let log_slots = Arc::new(Semaphore::new(LOGS_AT_ONCE));
-        let shared = Arc::new(Shared { events, journal, waits, log_slots });
+        let ended_log_slots = Arc::new(Semaphore::new(ENDED_LOGS_AT_ONCE));
+        let shared = Arc::new(Shared { events, journal, waits, log_slots, ended_log_slots });
+        // Each review keeps a core busy; more at once would only let them wait for each other, against their clocks.
+        let reviews = Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from));
         let started = Entry::RunStarted { run: self.id.to_string(), workflow: workflow.name.clone() };
         shared.remember(started).await;
-        let context = Arc::new(Context { run: self, clusters, shared: shared.clone(), folder });
+        let context = Arc::new(Context { run: self, clusters, shared: shared.clone(), folder, reviews });
         let opened = tokio::select! {
             opened = context.open_clusters() => opened,
             Some(signal) = signals.next() => Err(RunEnd { status: RunStatus::Aborted, exit_code: signal.exit_code() }),
@@ -187,38 +194,37 @@ impl Context {
         let mut first_signal = None;
         let mut steps = JoinSet::new();
         let mut cleanups = JoinSet::new();
+        let mut places = HashMap::new();
         let mut kept = 0;
         let mut codes = Codes::default();
         loop {
             for place in graph.start() {
-                steps.spawn(self.clone().step(place, stopped.clone()));
+                let task = steps.spawn(self.clone().step(place, stopped.clone()));
+                places.insert(task.id(), place);
             }
             if steps.is_empty() && cleanups.is_empty() && graph.is_over() {
                 break;
             }
             tokio::select! {
-                Some(done) = steps.join_next() => match done {
-                    Ok(StepDone { place, end, cleanup }) => {
-                        kept += usize::from(end.kept);
-                        let status = end.status;
-                        codes.note(&end, self.is_asked_for(place));
-                        self.ended(place, end).await;
-                        for Settled { step, status, message } in graph.end(place, status) {
-                            self.ended(step, StepEnd::without_attempt(status, message)).await;
-                        }
-                        if let Some(cleanup) = cleanup {
-                            cleanups.spawn(cleanup.run());
-                        }
+                Some(done) = steps.join_next_with_id() => {
+                    let done = done.map(|(_, done)| done).unwrap_or_else(|error| {
+                        // A bug of ours, but the step must end: nobody knows how.
+                        let verdict = Verdict::new(Outcome::Lost, format!("it could not be driven: {error}"));
+                        let place = places.get(&error.id()).copied().unwrap_or_default();
+                        StepDone { place, end: StepEnd::of(verdict, Duration::ZERO), cleanup: None }
+                    });
+                    let StepDone { place, end, cleanup } = done;
+                    kept += usize::from(end.kept);
+                    let status = end.status;
+                    codes.note(&end, self.is_asked_for(place));
+                    self.ended(place, end).await;
+                    for Settled { step, status, message } in graph.end(place, status) {
+                        self.ended(step, StepEnd::without_attempt(status, message)).await;
                     }
-                    // A bug, not an end: going on would leave the step without one.
-                    Err(error) => {
-                        let text = format!("a step could not be run: {error}");
-                        self.shared.events.run(EventKind::Fatal { text, help: None });
-                        graph.stop();
-                        codes.broken = true;
-                        stop.send_replace(Stop::Gently);
+                    if let Some(cleanup) = cleanup {
+                        cleanups.spawn(cleanup.run(stopped.clone()));
                     }
-                },
+                }
                 Some(_) = cleanups.join_next() => {}
                 Some(signal) = signals.next() => {
                     let before = *stop.borrow();
@@ -232,9 +238,6 @@ impl Context {
                     first_signal.get_or_insert(signal);
                     graph.stop();
                     stop.send_replace(next);
-                    if next == Stop::AtOnce {
-                        cleanups.abort_all();
-                    }
                 }
             }
         }
@@ -304,8 +307,10 @@ impl Context {
     async fn prepare(self: Arc<Self>, place: usize, name: &Arc<str>) -> Result<Attempt, Verdict> {
         const FIRST: u32 = 1;
         let asked = self.clone();
-        // Components run on threads that may block.
+        // Components run on threads that may block. The semaphore is never closed.
+        let permit = self.reviews.acquire().await;
         let admission = tokio::task::spawn_blocking(move || asked.review(place)).await;
+        drop(permit);
         let admitted = match admission {
             Ok(Some(Ok(Admission::Admitted(admitted, report)))) => {
                 for problem in &report.problems {
@@ -383,7 +388,6 @@ fn told(problem: &Problem) -> String {
 #[derive(Debug, Default)]
 struct Codes {
     denied: bool,
-    broken: bool,
     /// Of the step that is asked for: whether it succeeded, and its code.
     asked: Option<(StepStatus, Option<i32>)>,
 }
@@ -398,7 +402,7 @@ impl Codes {
     }
 
     fn run_end(&self, signal: Option<Signal>, unfinished: bool, asks: bool) -> RunEnd {
-        let status = match (signal, unfinished || self.broken) {
+        let status = match (signal, unfinished) {
             (Some(_), _) => RunStatus::Aborted,
             (None, true) => RunStatus::Failed,
             (None, false) => RunStatus::Succeeded,

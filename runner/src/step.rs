@@ -19,11 +19,14 @@ pub mod waits;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use k8s_openapi::api::core::v1::Event;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +60,8 @@ pub struct Shared {
     pub waits: Waits,
     /// Logs that may be followed at once.
     pub log_slots: Arc<Semaphore>,
+    /// Logs of ended containers that may be read beside them.
+    pub ended_log_slots: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -115,10 +120,10 @@ pub struct Ended {
     pub last_lines: Vec<Bytes>,
 }
 
-/// What decided.
-struct Decided {
+/// An attempt without a Job.
+struct NotCreated {
     verdict: Verdict,
-    job: JobAtEnd,
+    cleanup: Cleanup,
 }
 
 impl Attempt {
@@ -133,7 +138,7 @@ impl Attempt {
         self.remember(Entry::JobIntended {
             step: self.step.to_string(),
             attempt: self.number,
-            cluster: self.cluster.kubectl(self.job.namespace(), "").trim_end().to_owned(),
+            kubectl: self.cluster.kubectl(self.job.namespace(), "").map(|command| command.trim_end().to_owned()),
             namespace: self.job.namespace().to_owned(),
             job: self.job.name().to_string(),
             digest: self.job.digest().to_owned(),
@@ -142,7 +147,9 @@ impl Attempt {
         let attempted = self.watched.attempt(self.job.name().as_str(), Facts::new(None));
         let uid = match self.create(&attempted, &stop).await {
             Ok(uid) => uid,
-            Err(ended) => return *ended,
+            Err(NotCreated { verdict, cleanup }) => {
+                return self.finished(verdict, cleanup.of_attempt(attempted), Vec::new()).await;
+            }
         };
 
         let decided = CancellationToken::new();
@@ -156,27 +163,32 @@ impl Attempt {
             shared: self.shared.clone(),
             limits: self.shared.waits.clone(),
         };
-        let logged = tokio::spawn(follow.run(self.log.clone()));
+        let mut following = AbortOnDrop(tokio::spawn(follow.run(self.log.clone())));
 
         let by_stop = stop.clone();
-        let outcome = tokio::select! {
-            outcome = self.watch(&attempted) => Ok(outcome),
+        // The first fact that decides wins: what has happened goes before who asks.
+        let decision = tokio::select! {
+            biased;
+            decision = self.watch(&attempted) => Ok(decision),
             () = stopped(&mut stop, Stop::Gently) => Err(by_stop),
         };
-        let (decision, cleanup) = match outcome {
+        let is_stopped = decision.is_err();
+        let (mut verdict, cleanup) = match decision {
             Ok(decision) => {
                 let cleanup = self.cleanup(self.policy, decision.job, uid);
-                (decision, cleanup)
+                (self.explained(&attempted, decision).await, cleanup)
             }
             Err(stop) => self.stop(&attempted, uid, stop).await,
         };
-        let Decided { mut verdict, .. } = decision;
         self.state(AttemptState::Draining, verdict.pod.clone(), false);
         decided.cancel();
+        let patience = self.shared.waits.get(WaitKind::Drain) * 2;
         let logged = tokio::select! {
-            logged = logged => logged.unwrap_or_default(),
+            logged = &mut following.0 => logged.unwrap_or_default(),
             // Nothing is waited for any more; what came is in the file.
             () = stopped(&mut stop, Stop::AtOnce) => follow::Logged::default(),
+            // Nor for a reader of the screen that has stopped reading.
+            () = tokio::time::sleep(patience), if is_stopped => follow::Logged::default(),
         };
         // The log of a program that was stopped ends where it was stopped: nobody misses the rest.
         if !matches!(verdict.outcome, Outcome::Cancelled { .. }) {
@@ -185,17 +197,20 @@ impl Attempt {
         self.finished(verdict, cleanup.of_attempt(attempted), logged.last_lines).await
     }
 
-    /// Creates the Job. The error is the end of an attempt without one.
-    async fn create(&self, attempted: &Attempted, stop: &watch::Receiver<Stop>) -> Result<String, Box<Ended>> {
+    /// Creates the Job.
+    async fn create(&self, attempted: &Attempted, stop: &watch::Receiver<Stop>) -> Result<String, NotCreated> {
         let limit = self.shared.waits.get(WaitKind::Api);
         let mut timers = Timers::new(&self.shared.waits);
+        let mut has_waited = false;
         let tell = |failure: &crate::cluster::Failure| {
             timers.run(vec![self.api_wait(format!("the cluster does not take the Job: {failure}"))]);
             self.tell(EventKind::StepWaiting { waits: timers.shown() });
+            has_waited = true;
         };
         let mut stop = stop.clone();
         let given_up = stopped(&mut stop, Stop::Gently);
-        let (verdict, expected) = match self.cluster.submit(&self.job, limit, given_up, tell).await {
+        // Whether there may be a Job, and then whether a request for it was never answered.
+        let (verdict, may_come) = match self.cluster.submit(&self.job, limit, given_up, tell).await {
             Ok(created) => {
                 self.remember(Entry::JobCreated {
                     step: self.step.to_string(),
@@ -204,14 +219,16 @@ impl Attempt {
                 })
                 .await;
                 attempted.created(&created.uid, created.version.as_deref());
+                if has_waited {
+                    self.tell(EventKind::StepWaiting { waits: Vec::new() });
+                }
                 return Ok(created.uid);
             }
             Err(error) => match &error {
-                SubmitError::Stopped { may_exist } => (self.cancelled(), may_exist.then(|| self.by_digest())),
-                SubmitError::Unreachable { .. } => (
-                    Verdict::new(Outcome::failed(None, Reason::ClusterUnreachable), error.to_string()),
-                    Some(self.by_digest()),
-                ),
+                SubmitError::Stopped { may_exist, unanswered } => (self.cancelled(), may_exist.then_some(*unanswered)),
+                SubmitError::Unreachable { .. } => {
+                    (Verdict::new(Outcome::failed(None, Reason::ClusterUnreachable), error.to_string()), Some(true))
+                }
                 SubmitError::Foreign { .. } => {
                     (Verdict::new(Outcome::failed(None, Reason::NameConflict), error.to_string()), None)
                 }
@@ -220,27 +237,29 @@ impl Attempt {
                 }
             },
         };
-        let cleanup = match expected {
-            Some(expected) => Cleanup::delete(self.target(expected)),
-            None => Cleanup::nothing(self.step.clone(), self.number, self.shared.clone()),
+        let target = self.target(Expected::Digest(self.job.digest().to_owned()));
+        let cleanup = match may_come {
+            Some(unanswered) => Cleanup::look_for(target, unanswered),
+            None => Cleanup::done(target),
         };
-        Err(Box::new(self.finished(verdict, cleanup, Vec::new()).await))
+        Err(NotCreated { verdict, cleanup })
     }
 
     /// Waits for the verdict.
-    async fn watch(&self, attempted: &Attempted) -> Decided {
+    async fn watch(&self, attempted: &Attempted) -> Decision {
         let mut facts = attempted.facts();
         let mut contact = attempted.contact();
         let mut timers = Timers::new(&self.shared.waits);
         let mut lookups = timers::Lookups::default();
         let mut shown = None;
+        let mut looking: Option<Pin<Box<dyn Future<Output = (String, Vec<Event>)> + Send + '_>>> = None;
         let mut told = Vec::new();
         let mut remarks = BTreeSet::new();
         loop {
             let away = contact.borrow_and_update().lost().map(|(since, failure)| (since, failure.clone()));
             let judgement = judge(&facts.borrow_and_update(), &timers.expired());
             let Open { state, mut waits, events_of, remarks: said } = match judgement {
-                Judgement::Decided(decision) => return self.explained(attempted, *decision).await,
+                Judgement::Decided(decision) => return *decision,
                 Judgement::Open(open) => open,
             };
             for text in said {
@@ -274,47 +293,55 @@ impl Attempt {
                 changed = facts.changed() => if changed.is_err() { std::future::pending::<()>().await },
                 _ = contact.changed() => {}
                 () = timers.next() => {}
-                uid = lookups.next() => self.look_up(attempted, &uid).await,
+                uid = lookups.next(), if looking.is_none() => looking = Some(Box::pin(self.listed(uid))),
+                (uid, events) = async {
+                    match &mut looking {
+                        Some(looking) => looking.await,
+                        None => std::future::pending().await,
+                    }
+                } => {
+                    looking = None;
+                    attempted.learn(|facts| facts.see_events(&uid, &events));
+                }
             }
         }
     }
 
     /// Adds what the cluster says about a failure without exit code.
-    async fn explained(&self, attempted: &Attempted, mut decision: Decision) -> Decided {
+    async fn explained(&self, attempted: &Attempted, mut decision: Decision) -> Verdict {
         for EventsOf { uid, .. } in decision.events_of.clone() {
-            self.look_up(attempted, &uid).await;
+            let (uid, events) = self.listed(uid).await;
+            attempted.learn(|facts| facts.see_events(&uid, &events));
         }
         decision.add_warnings(&attempted.facts().borrow());
         if let Some(FailedInit { pod, container }) = &decision.failed_init {
             let lines = self.cluster.last_log_lines(self.job.namespace(), pod, container).await;
             decision.verdict.message.extend(lines.iter().map(|line| format!("\n{container}: {line}")));
         }
-        Decided { verdict: decision.verdict, job: decision.job }
+        decision.verdict
     }
 
     fn api_wait(&self, words: String) -> Wait {
         Wait { kind: WaitKind::Api, of: String::new(), words, allowance: Allowance::Limit }
     }
 
-    /// Lists the events of an object: they say why something is missing or stuck.
-    async fn look_up(&self, attempted: &Attempted, uid: &str) {
-        if let Ok(events) = self.cluster.events_of(self.job.namespace(), uid).await {
-            attempted.learn(|facts| facts.see_events(uid, &events));
-        }
+    /// The events of an object, which say why something is missing or stuck; none without the right to list them.
+    async fn listed(&self, uid: String) -> (String, Vec<Event>) {
+        let events = self.cluster.events_of(self.job.namespace(), &uid).await.unwrap_or_default();
+        (uid, events)
     }
 
-    fn out_of_contact(&self, failure: &crate::cluster::Failure) -> Decided {
+    fn out_of_contact(&self, failure: &crate::cluster::Failure) -> Decision {
         let mut verdict =
             Verdict::new(Outcome::Lost, format!("the cluster stayed away, so nobody knows how it ended: {failure}"));
         let look = self.cluster.kubectl(self.job.namespace(), &format!("get job {}", self.job.name()));
-        verdict.hint = Some(format!("the Job was left alone; look with `{look}`"));
-        Decided { verdict, job: JobAtEnd::Gone }
+        verdict.hint = look.map(|look| format!("the Job was left alone; look with `{look}`"));
+        Decision { verdict, job: JobAtEnd::Gone, events_of: Vec::new(), failed_init: None }
     }
 
     /// Deletes the Job and waits until its pods have ended, at most for their grace period and *delete*.
-    async fn stop(&self, attempted: &Attempted, uid: String, mut stop: watch::Receiver<Stop>) -> (Decided, Cleanup) {
+    async fn stop(&self, attempted: &Attempted, uid: String, mut stop: watch::Receiver<Stop>) -> (Verdict, Cleanup) {
         let delete = self.shared.waits.get(WaitKind::Delete);
-        let decided = Decided { verdict: self.cancelled(), job: JobAtEnd::Alive };
         let expected = Expected::Uid(uid.clone());
         let gently = async {
             let deleted =
@@ -341,7 +368,7 @@ impl Attempt {
             None if gone => Cleanup::done(self.target(expected)),
             None => Cleanup::unfinished(self.target(expected)),
         };
-        (decided, cleanup)
+        (self.cancelled(), cleanup)
     }
 
     /// Deletes the Job and, where the right is there, kills its pods.
@@ -352,20 +379,19 @@ impl Attempt {
             let facts = facts.borrow();
             facts.pods().into_iter().map(|pod| (pod.name.to_string(), pod.uid.to_string())).collect()
         };
-        let killed =
-            futures_util::future::join_all(pods.iter().map(|(name, uid)| self.cluster.kill_pod(namespace, name, uid)));
-        let _ = self.cluster.delete_job(namespace, self.job.name().as_str(), expected, KILL).await;
-        let _ = killed.await;
+        let kill = pods.iter().map(|(name, uid)| self.cluster.kill_pod(namespace, name, uid));
+        let name = self.job.name().as_str();
+        // Whether it worked is seen, not believed.
+        let _ = tokio::join!(
+            futures_util::future::join_all(kill),
+            self.cluster.delete_job(namespace, name, expected, KILL)
+        );
         let mut facts = attempted.facts();
         let _ = facts.wait_for(is_gone).await;
     }
 
     fn cancelled(&self) -> Verdict {
         Verdict::new(Outcome::Cancelled { reason: Reason::Cancelled }, "the run was cancelled")
-    }
-
-    fn by_digest(&self) -> Expected {
-        Expected::Digest(self.job.digest().to_owned())
     }
 
     fn target(&self, expected: Expected) -> cleanup::Target {
@@ -411,6 +437,15 @@ impl Attempt {
 
     async fn remember(&self, entry: Entry) {
         self.shared.remember(entry).await;
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -3,10 +3,11 @@
 //! An explicit kubeconfig, else `KUBECONFIG`, else `~/.kube/config`, else the credentials of the pod this runs in. What is
 //! named but cannot be used is an error: nothing falls back to another cluster.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
 
 use super::Cluster;
 
@@ -39,6 +40,14 @@ pub enum ConnectError {
         /// Why.
         reason: String,
     },
+    /// What it says about credentials or certificates cannot be used.
+    #[error("kubeconfig `{file}`: {reason}")]
+    Credentials {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
     /// It runs in a pod whose credentials cannot be used.
     #[error("the credentials of the pod cannot be used: {reason}")]
     InCluster {
@@ -62,7 +71,7 @@ impl ConnectError {
             ),
             ConnectError::Kubeconfig { .. } => Some("`kubectl config get-contexts` lists what a kubeconfig holds"),
             ConnectError::NoHome => Some("set `HOME`, or name a file with `--kubeconfig`"),
-            ConnectError::InCluster { .. } | ConnectError::Slow { .. } => None,
+            ConnectError::Credentials { .. } | ConnectError::InCluster { .. } | ConnectError::Slow { .. } => None,
         }
     }
 }
@@ -163,10 +172,16 @@ async fn client(
     let default_namespace = config.default_namespace.clone();
     let mut kubectl = String::new();
     if let Some(path) = &target.kubeconfig {
-        kubectl.push_str(&format!("--kubeconfig {} ", path.display()));
+        kubectl.push_str(&format!("--kubeconfig {} ", quoted(&path.display().to_string())));
     }
     if let Some(context) = &context {
-        kubectl.push_str(&format!("--context {context} "));
+        kubectl.push_str(&format!("--context {} ", quoted(context)));
+    }
+    if !std::io::stdin().is_terminal()
+        && let Some(plugin) = &mut config.auth_info.exec
+    {
+        // Nobody could answer it.
+        plugin.interactive_mode = Some(ExecInteractiveMode::Never);
     }
     // A credential plugin is a process that is waited for.
     let handle = tokio::runtime::Handle::current();
@@ -178,11 +193,21 @@ async fn client(
         Err(_) => return Err(ConnectError::Slow { file }),
         Ok(Err(panic)) => return Err(ConnectError::Kubeconfig { file, reason: panic.to_string() }),
         Ok(Ok(Err(error))) => {
-            return Err(ConnectError::Kubeconfig { file, reason: super::Failure::from(error).words });
+            return Err(ConnectError::Credentials { file, reason: super::Failure::from(error).words });
         }
         Ok(Ok(Ok(client))) => client,
     };
-    Ok(Cluster::new(client, kubectl, default_namespace, context))
+    Ok(Cluster::new(client, Some(kubectl), default_namespace, context))
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@=+,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 fn user_agent() -> Option<(http::HeaderName, http::HeaderValue)> {

@@ -6,7 +6,10 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPoli
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::retry::{Backoff, Failure, Kind};
+use super::retry::{ANSWER, Backoff, Failure, Kind, answered};
+
+/// What a request gets at least, also when its limit is 0.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// Which Job is meant: another one of the same name is never touched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,15 +34,22 @@ pub enum Deleted {
 }
 
 impl Cluster {
-    /// Deletes a Job with its pods, in the background. Refusals are repeated within `limit`.
+    /// Deletes a Job with its pods, in the background. Refusals are repeated within `limit`, which begins with the first
+    /// request: how many others wait to be sent is no fault of the server.
     ///
     /// # Cancellation
     /// The request that is in flight may still be carried out.
     pub async fn delete_job(&self, namespace: &str, name: &str, expected: &Expected, limit: Duration) -> Deleted {
-        let end = Instant::now() + limit;
+        let mut end = None;
         let mut backoff = Backoff::of_requests();
         loop {
-            let failure = match self.try_delete(namespace, name, expected).await {
+            // The semaphore is never closed.
+            let permit = self.inner.writes.acquire().await;
+            let end = *end.get_or_insert_with(|| Instant::now() + limit);
+            let patience = end.saturating_duration_since(Instant::now()).min(ANSWER).max(LEAST);
+            let tried = self.try_delete(namespace, name, expected, patience).await;
+            drop(permit);
+            let failure = match tried {
                 Ok(deleted) => return deleted,
                 Err(failure) => failure,
             };
@@ -54,14 +64,18 @@ impl Cluster {
         }
     }
 
-    async fn try_delete(&self, namespace: &str, name: &str, expected: &Expected) -> Result<Deleted, Failure> {
-        // The semaphore is never closed.
-        let _permit = self.inner.writes.acquire().await;
+    async fn try_delete(
+        &self,
+        namespace: &str,
+        name: &str,
+        expected: &Expected,
+        patience: Duration,
+    ) -> Result<Deleted, Failure> {
         let jobs = self.jobs(namespace);
         let uid = match expected {
             Expected::Uid(uid) => uid.clone(),
             Expected::Digest(digest) => {
-                let found = match jobs.get(name).await.map_err(Failure::from) {
+                let found = match answered(patience, jobs.get(name)).await {
                     Ok(found) => found,
                     Err(Failure { kind: Kind::NotFound, .. }) => return Ok(Deleted::Absent),
                     Err(failure) => return Err(failure),
@@ -78,7 +92,7 @@ impl Cluster {
             preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
             ..DeleteParams::default()
         };
-        match jobs.delete(name, &parameters).await.map_err(Failure::from) {
+        match answered(patience, jobs.delete(name, &parameters)).await {
             Ok(_) => Ok(Deleted::Accepted),
             Err(Failure { kind: Kind::NotFound, .. }) => Ok(Deleted::Absent),
             // The precondition does not hold.
@@ -96,7 +110,7 @@ impl Cluster {
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..DeleteParams::default().grace_period(0)
         };
-        match self.pods(namespace).delete(name, &parameters).await.map_err(Failure::from) {
+        match answered(ANSWER, self.pods(namespace).delete(name, &parameters)).await {
             Ok(_) | Err(Failure { kind: Kind::NotFound | Kind::Conflict, .. }) => Ok(()),
             Err(failure) => Err(failure),
         }
@@ -108,9 +122,7 @@ impl Cluster {
     /// When the server refuses.
     pub async fn suspend_job(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Failure> {
         let patch = serde_json::json!({ "metadata": { "uid": uid }, "spec": { "suspend": true } });
-        match self.jobs(namespace).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let jobs = self.jobs(namespace);
+        answered(ANSWER, jobs.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await.map(drop)
     }
 }

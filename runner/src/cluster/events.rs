@@ -1,11 +1,15 @@
 //! Events of one object: listed when something is missing or stuck, never watched.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
 
 use super::Cluster;
-use super::retry::Failure;
+use super::retry::{Failure, answered};
 
+/// They only explain: nobody waits long for them.
+const SOON: Duration = Duration::from_secs(10);
 /// More events than this say nothing new about one object.
 const MOST: u32 = 100;
 
@@ -17,6 +21,6 @@ impl Cluster {
     pub async fn events_of(&self, namespace: &str, uid: &str) -> Result<Vec<Event>, Failure> {
         let events: kube::Api<Event> = kube::Api::namespaced(self.inner.client.clone(), namespace);
         let parameters = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(MOST);
-        Ok(events.list(&parameters).await?.items)
+        Ok(answered(SOON, events.list(&parameters)).await?.items)
     }
 }

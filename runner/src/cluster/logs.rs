@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::api::LogParams;
 
 use super::Cluster;
-use super::retry::Failure;
+use super::retry::{ANSWER, Failure, answered};
 use crate::manifest::CONTAINER;
 
 /// Lines that tell why a container failed.
@@ -57,7 +57,8 @@ impl Cluster {
             since_time: since,
             ..LogParams::default()
         };
-        let stream = self.pods(namespace).log_stream(pod, &parameters).await?;
+        let pods = self.pods(namespace);
+        let stream = answered(ANSWER, pods.log_stream(pod, &parameters)).await?;
         Ok(LogConnection { stream: Box::pin(stream), silence })
     }
 }
@@ -71,7 +72,7 @@ impl Cluster {
             limit_bytes: Some(LAST_BYTES),
             ..LogParams::default()
         };
-        let text = self.pods(namespace).logs(pod, &parameters).await.unwrap_or_default();
+        let text = answered(ANSWER, self.pods(namespace).logs(pod, &parameters)).await.unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 }

@@ -7,6 +7,11 @@ use std::error::Error as _;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
+/// Any answer to a request that is not a stream comes within this time: servers end one after a minute at the latest.
+pub(super) const ANSWER: Duration = Duration::from_secs(60);
+/// Bytes of what a server says: enough for its words, too few for a page.
+const LONGEST_WORDS: usize = 4096;
+
 /// Why a request was not carried out, or may not have been.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{words}")]
@@ -55,8 +60,55 @@ impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Failure {
         match error {
             kube::Error::Api(status) => of_status(&status),
-            other => Failure::unavailable(words(&other)),
+            other => Failure::unavailable(credentials(&other).unwrap_or_else(|| words(&other))),
         }
+    }
+}
+
+/// The answer to a request, if it comes in time.
+pub(super) async fn answered<T>(
+    limit: Duration,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, request).await {
+        Ok(answer) => answer.map_err(Failure::from),
+        Err(_) => Err(Failure::unavailable(format!("no answer for {} s", limit.as_secs()))),
+    }
+}
+
+/// What went wrong with the credentials, if that is it. The library's own words hold what a plugin printed, its command
+/// line and its environment: all of them secret.
+fn credentials(error: &kube::Error) -> Option<String> {
+    use kube::client::AuthError as E;
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<E>() {
+            return Some(match error {
+                E::AuthExecStart(error) => format!("the credential plugin cannot be started: {error}"),
+                E::AuthExecRun { out, .. } => {
+                    let said = String::from_utf8_lossy(&out.stderr);
+                    let said = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
+                    format!("the credential plugin failed ({}): {}", out.status, cut(said))
+                }
+                E::AuthExecParse(_) | E::ExecPluginFailed | E::MalformedTokenExpirationDate(_) => {
+                    "the credential plugin does not answer with credentials".to_owned()
+                }
+                E::MissingCommand => "the kubeconfig names a credential plugin without `command`".to_owned(),
+                E::ReadTokenFile(error, path) => format!("the token file `{}`: {error}", path.display()),
+                E::NoValidNativeRootCA(_) => "this machine has no certificates to trust".to_owned(),
+                _ => "the credentials cannot be used".to_owned(),
+            });
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// A text from outside, not longer than what is worth reading.
+fn cut(text: &str) -> String {
+    match text.get(..text.floor_char_boundary(LONGEST_WORDS)) {
+        Some(beginning) if beginning.len() < text.len() => format!("{beginning} …"),
+        _ => text.to_owned(),
     }
 }
 
@@ -79,7 +131,8 @@ pub(super) fn of_status(status: &kube::core::Status) -> Failure {
     let words = match (said, status.reason.as_str()) {
         ("", "") => format!("answer {} without words", status.code),
         ("", reason) => format!("answer {} ({reason})", status.code),
-        (said, _) => said.to_owned(),
+        // A proxy may answer with a whole page.
+        (said, _) => cut(said),
     };
     Failure { kind, words }
 }
@@ -139,7 +192,32 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use kube::client::AuthError;
+
     use super::*;
+
+    #[test]
+    fn a_failed_credential_plugin_is_told_without_what_it_printed() {
+        let out = std::process::Output {
+            status: std::process::ExitStatus::from_raw(3 << 8),
+            stdout: b"hunter2".to_vec(),
+            stderr: b"please log in\n\n".to_vec(),
+        };
+        let run = || AuthError::AuthExecRun { cmd: "TOKEN=hunter2 plugin".to_owned(), out: Box::new(out.clone()) };
+        for error in [kube::Error::Auth(run()), kube::Error::Service(Box::new(run()))] {
+            let words = Failure::from(error).words;
+            assert_eq!(words, "the credential plugin failed (exit status: 3): please log in");
+        }
+    }
+
+    #[test]
+    fn a_page_in_place_of_an_answer_is_cut() {
+        let page = format!("<!doctype html>{}", "é".repeat(10_000));
+        let failure = of_status(&kube::core::Status::failure(&page, "").with_code(502));
+        assert!(failure.words.len() < 5_000 && failure.words.ends_with('…'), "{}", failure.words.len());
+    }
 
     #[test]
     fn an_answer_is_final_or_may_pass() {

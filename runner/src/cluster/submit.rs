@@ -7,11 +7,9 @@ use kube::api::PostParams;
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::retry::{Backoff, Failure, Kind};
+use super::retry::{ANSWER, Backoff, Failure, Kind};
 use crate::manifest::{DIGEST, Job};
 
-/// An answer that takes longer counts as none: servers end a request after a minute at the latest.
-const ANSWER: Duration = Duration::from_secs(60);
 /// What the answer on its way gets when creating is given up.
 const LAST_ANSWER: Duration = Duration::from_secs(10);
 
@@ -47,6 +45,8 @@ pub enum SubmitError {
     Stopped {
         /// Whether the Job may exist.
         may_exist: bool,
+        /// Whether a request was sent that was never answered: the Job may still come.
+        unanswered: bool,
     },
     /// No answer came in time; the Job may exist.
     #[error("the cluster did not answer for {} s: {last}", limit.as_secs())]
@@ -68,7 +68,7 @@ enum Found {
 }
 
 impl Cluster {
-    /// Creates the Job. What has no final answer is repeated within `limit`, until `stopped` comes; `tell` hears why, each
+    /// Creates the Job. What has no final answer is repeated within `limit` from the first failure, until `stopped` comes; `tell` hears why, each
     /// time.
     ///
     /// # Errors
@@ -83,29 +83,33 @@ impl Cluster {
         stopped: impl Future<Output = ()>,
         mut tell: impl FnMut(&Failure),
     ) -> Result<Created, SubmitError> {
-        let end = Instant::now() + limit;
+        let mut end = None;
         let mut backoff = Backoff::of_requests();
         let mut stopped = pin!(stopped);
         let mut may_exist = false;
         loop {
-            tokio::select! {
+            // Waiting for a place in the queue is given up at once: nothing was sent. The semaphore is never closed.
+            let permit = tokio::select! {
                 biased;
-                () = &mut stopped => return Err(SubmitError::Stopped { may_exist }),
-                () = std::future::ready(()) => {}
-            }
-            let mut tried = pin!(self.try_once(job));
+                () = &mut stopped => return Err(SubmitError::Stopped { may_exist, unanswered: false }),
+                permit = self.inner.writes.acquire() => permit,
+            };
+            let mut tried = pin!(self.try_submit(job));
             let answer = tokio::select! {
                 biased;
-                answer = &mut tried => answer,
+                answer = tokio::time::timeout(ANSWER, &mut tried) => answer.ok(),
                 // The answer that is on its way says whether there is a Job.
                 () = &mut stopped => match tokio::time::timeout(LAST_ANSWER, tried).await {
                     Ok(Ok(answer)) => return answer,
-                    Ok(Err(_)) | Err(_) => return Err(SubmitError::Stopped { may_exist: true }),
+                    Ok(Err(_)) => return Err(SubmitError::Stopped { may_exist: true, unanswered: false }),
+                    Err(_) => return Err(SubmitError::Stopped { may_exist: true, unanswered: true }),
                 },
             };
+            drop(permit);
             let failure = match answer {
-                Ok(answer) => return answer,
-                Err(failure) => failure,
+                Some(Ok(answer)) => return answer,
+                Some(Err(failure)) => failure,
+                None => Failure::unavailable(format!("no answer for {} s", ANSWER.as_secs())),
             };
             may_exist = true;
             tell(&failure);
@@ -113,22 +117,13 @@ impl Cluster {
                 Kind::Unavailable { after: Some(after) } => after,
                 _ => backoff.wait(),
             };
-            if Instant::now() + wait >= end {
+            if Instant::now() + wait >= *end.get_or_insert_with(|| Instant::now() + limit) {
                 return Err(SubmitError::Unreachable { limit, last: failure });
             }
             tokio::select! {
-                () = &mut stopped => return Err(SubmitError::Stopped { may_exist }),
+                () = &mut stopped => return Err(SubmitError::Stopped { may_exist, unanswered: false }),
                 () = tokio::time::sleep(wait) => {}
             }
-        }
-    }
-
-    async fn try_once(&self, job: &Job) -> Result<Result<Created, SubmitError>, Failure> {
-        // The semaphore is never closed.
-        let _permit = self.inner.writes.acquire().await;
-        match tokio::time::timeout(ANSWER, self.try_submit(job)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Failure::unavailable(format!("no answer for {} s", ANSWER.as_secs()))),
         }
     }
 

@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, WatchEvent, WatchParams};
@@ -21,7 +21,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::Cluster;
-use super::retry::{Backoff, Failure, Kind};
+use super::retry::{ANSWER, Backoff, Failure, Kind, answered};
 use crate::manifest::RUN_ID;
 use crate::step::facts::Facts;
 
@@ -29,6 +29,8 @@ use crate::step::facts::Facts;
 const PAGE: u32 = 500;
 /// The server ends a watch so much before silence on it counts as a broken connection.
 const MARGIN: Duration = Duration::from_secs(10);
+/// Seconds: what clients usually ask for, and no proxy minds.
+const LONGEST_WATCH: u64 = 290;
 /// Labels by which the Job controller marks its pods, newest first.
 const JOB_NAME_LABELS: [&str; 2] = ["batch.kubernetes.io/job-name", "job-name"];
 
@@ -44,9 +46,11 @@ pub struct Watched {
 /// The watches could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A list was refused, or not answered in time.
-    #[error("cannot list {resource} in namespace `{namespace}`: {failure}")]
-    List {
+    /// A list or a watch was refused, or not answered in time.
+    #[error("cannot {verb} {resource} in namespace `{namespace}`: {failure}")]
+    Refused {
+        /// `list` or `watch`.
+        verb: &'static str,
         /// `jobs` or `pods`.
         resource: &'static str,
         /// The namespace.
@@ -71,13 +75,13 @@ impl OpenError {
     pub fn help(&self) -> Option<String> {
         match self {
             OpenError::InUse { .. } => Some("choose another `--run-id`, or leave it out".to_owned()),
-            OpenError::List { resource, failure, .. } if failure.kind == Kind::Forbidden => {
+            OpenError::Refused { resource, failure, .. } if failure.kind == Kind::Forbidden => {
                 let group = if *resource == "jobs" { "batch" } else { "" };
                 Some(format!(
                     "a Role needs the rule {{apiGroups: [\"{group}\"], resources: [{resource}], verbs: [list, watch]}}"
                 ))
             }
-            OpenError::List { .. } => None,
+            OpenError::Refused { .. } => None,
         }
     }
 }
@@ -166,7 +170,7 @@ impl Watched {
     /// why, each time.
     ///
     /// # Errors
-    /// When a list is refused, or the run id is in use.
+    /// When a list or a watch is refused, or the run id is in use.
     ///
     /// # Cancellation
     /// Nothing is left behind.
@@ -179,13 +183,15 @@ impl Watched {
         silence: Duration,
         tell: impl Fn(&Failure),
     ) -> Result<Watched, OpenError> {
-        let selector = format!("{RUN_ID}={label}");
-        let (jobs, pods) = (cluster.jobs(namespace), cluster.pods(namespace));
-        let first = |resource, failure| OpenError::List { resource, namespace: namespace.to_owned(), failure };
-        let (of_jobs, of_pods) =
-            tokio::join!(list_within(&jobs, &selector, limit, &tell), list_within(&pods, &selector, limit, &tell));
-        let of_jobs = of_jobs.map_err(|failure| first("jobs", failure))?;
-        let of_pods = of_pods.map_err(|failure| first("pods", failure))?;
+        let labels = format!("{RUN_ID}={label}");
+        let jobs = Selected { api: cluster.jobs(namespace), labels: labels.clone(), silence };
+        let pods = Selected { api: cluster.pods(namespace), labels, silence };
+        let refused = |resource| {
+            move |(verb, failure)| OpenError::Refused { verb, resource, namespace: namespace.to_owned(), failure }
+        };
+        let (of_jobs, of_pods) = tokio::join!(jobs.begin(limit, &tell), pods.begin(limit, &tell));
+        let (of_jobs, job_events) = of_jobs.map_err(refused("jobs"))?;
+        let (of_pods, pod_events) = of_pods.map_err(refused("pods"))?;
         if let Some(job) = of_jobs.items.first() {
             let (run, namespace, job) = (run.to_owned(), namespace.to_owned(), job.name_any());
             return Err(OpenError::InUse { run, namespace, job });
@@ -196,8 +202,8 @@ impl Watched {
         });
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let watch_jobs = keep(jobs, selector.clone(), of_jobs.version, registry.clone(), silence);
-        let watch_pods = keep(pods, selector, of_pods.version, registry.clone(), silence);
+        let watch_jobs = keep(jobs, of_jobs.version, job_events, registry.clone());
+        let watch_pods = keep(pods, of_pods.version, pod_events, registry.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(watch_jobs));
         tasks.spawn(stop.clone().run_until_cancelled_owned(watch_pods));
         tasks.close();
@@ -282,76 +288,106 @@ struct Listed<K> {
     version: String,
 }
 
-/// Lists until it is answered, at most for `limit`.
-async fn list_within<K: Seen>(
-    api: &Api<K>,
-    selector: &str,
-    limit: Duration,
-    tell: impl Fn(&Failure),
-) -> Result<Listed<K>, Failure> {
-    let end = Instant::now() + limit;
-    let mut backoff = Backoff::of_requests();
-    loop {
-        let failure = match tokio::time::timeout_at(end, list(api, selector)).await {
-            Ok(Ok(listed)) => return Ok(listed),
-            Ok(Err(failure)) => failure,
-            Err(_) => return Err(Failure::unavailable(format!("no answer for {} s", limit.as_secs()))),
-        };
-        let wait = backoff.wait();
-        if !failure.may_pass() || Instant::now() + wait >= end {
-            return Err(failure);
-        }
-        tell(&failure);
-        tokio::time::sleep(wait).await;
-    }
+/// The events of a watch.
+type Events<K> = Pin<Box<dyn Stream<Item = Result<WatchEvent<K>, kube::Error>> + Send>>;
+
+/// The objects of a run, of one kind, in one namespace.
+struct Selected<K> {
+    api: Api<K>,
+    labels: String,
+    silence: Duration,
 }
 
-async fn list<K: Seen>(api: &Api<K>, selector: &str) -> Result<Listed<K>, Failure> {
-    let mut items = Vec::new();
-    let mut parameters = ListParams::default().labels(selector).limit(PAGE);
-    loop {
-        let page = api.list(&parameters).await?;
-        items.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters.continue_token = Some(token),
-            None => return Ok(Listed { items, version: page.metadata.resource_version.unwrap_or_default() }),
-        }
-    }
-}
-
-/// Watches for as long as it is polled.
-async fn keep<K: Seen>(api: Api<K>, selector: String, first: String, registry: Arc<Registry>, silence: Duration) {
-    let mut version = first;
-    let mut backoff = Backoff::of_requests();
-    loop {
-        let failure = match watch_once(&api, &selector, &mut version, &registry, silence).await {
-            // Its time was up: it goes on where it was.
-            Ended::Whole => {
-                backoff.reset();
-                continue;
-            }
-            Ended::Broken(failure) => failure,
-        };
-        // A version that is too old says nothing about the server.
-        if failure.kind != Kind::Gone {
-            lost::<K>(&registry, failure);
-            tokio::time::sleep(backoff.wait()).await;
-        }
+impl<K: Seen> Selected<K> {
+    /// Lists, then opens the watch, until both are answered, at most for `limit`.
+    async fn begin(
+        &self,
+        limit: Duration,
+        tell: impl Fn(&Failure),
+    ) -> Result<(Listed<K>, Events<K>), (&'static str, Failure)> {
+        let end = Instant::now() + limit;
+        let mut backoff = Backoff::of_requests();
+        let mut verb = "list";
         loop {
-            match list(&api, &selector).await {
-                Ok(listed) => {
-                    for item in &listed.items {
-                        item.see(&registry, false);
-                    }
-                    K::miss(&listed.items, listed.version.parse().ok(), &registry);
-                    version = listed.version;
-                    registry.contact.send_if_modified(|contact| contact.lost.remove(K::PLURAL).is_some());
-                    break;
+            let begun = async {
+                let listed = self.list().await?;
+                verb = "watch";
+                let events = self.watch(&listed.version).await?;
+                Ok((listed, events))
+            };
+            let failure = match tokio::time::timeout_at(end, begun).await {
+                Ok(Ok(begun)) => return Ok(begun),
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::unavailable(format!("no answer for {} s", limit.as_secs())),
+            };
+            let wait = backoff.wait();
+            if !failure.may_pass() || Instant::now() + wait >= end {
+                return Err((verb, failure));
+            }
+            tell(&failure);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn list(&self) -> Result<Listed<K>, Failure> {
+        let mut items = Vec::new();
+        let mut parameters = ListParams::default().labels(&self.labels).limit(PAGE);
+        loop {
+            let page = answered(ANSWER, self.api.list(&parameters)).await?;
+            items.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters.continue_token = Some(token),
+                None => return Ok(Listed { items, version: page.metadata.resource_version.unwrap_or_default() }),
+            }
+        }
+    }
+
+    async fn watch(&self, version: &str) -> Result<Events<K>, Failure> {
+        let seconds = self.silence.saturating_sub(MARGIN).as_secs().clamp(1, LONGEST_WATCH);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        let parameters = WatchParams::default().labels(&self.labels).timeout(seconds);
+        Ok(Box::pin(answered(ANSWER, self.api.watch(&parameters, version)).await?))
+    }
+}
+
+/// Reads a watch, and opens it again, for as long as it is polled.
+async fn keep<K: Seen>(of: Selected<K>, mut version: String, first: Events<K>, registry: Arc<Registry>) {
+    let mut backoff = Backoff::of_requests();
+    let mut opened = Ok(first);
+    loop {
+        let ended = match opened {
+            Ok(events) => {
+                registry.contact.send_if_modified(|contact| contact.lost.remove(K::PLURAL).is_some());
+                read(events, &mut version, &registry, of.silence, &mut backoff).await
+            }
+            Err(failure) => Ended::Broken(failure),
+        };
+        if let Ended::Broken(failure) = ended {
+            // A version that is too old says nothing about the server.
+            if failure.kind != Kind::Gone {
+                lost::<K>(&registry, failure);
+                tokio::time::sleep(backoff.wait()).await;
+            }
+            version = relist(&of, &registry, &mut backoff).await;
+        }
+        opened = of.watch(&version).await;
+    }
+}
+
+/// Lists until it is answered. Returns the version of the list.
+async fn relist<K: Seen>(of: &Selected<K>, registry: &Registry, backoff: &mut Backoff) -> String {
+    loop {
+        match of.list().await {
+            Ok(listed) => {
+                for item in &listed.items {
+                    item.see(registry, false);
                 }
-                Err(failure) => {
-                    lost::<K>(&registry, failure);
-                    tokio::time::sleep(backoff.wait()).await;
-                }
+                K::miss(&listed.items, listed.version.parse().ok(), registry);
+                return listed.version;
+            }
+            Err(failure) => {
+                lost::<K>(registry, failure);
+                tokio::time::sleep(backoff.wait()).await;
             }
         }
     }
@@ -372,21 +408,13 @@ enum Ended {
     Broken(Failure),
 }
 
-async fn watch_once<K: Seen>(
-    api: &Api<K>,
-    selector: &str,
+async fn read<K: Seen>(
+    mut events: Events<K>,
     version: &mut String,
     registry: &Registry,
     silence: Duration,
+    backoff: &mut Backoff,
 ) -> Ended {
-    let seconds = silence.saturating_sub(MARGIN).as_secs().clamp(1, 290);
-    let parameters = WatchParams::default().labels(selector).timeout(u32::try_from(seconds).unwrap_or(290));
-    let events = match tokio::time::timeout(silence, api.watch(&parameters, version)).await {
-        Ok(Ok(events)) => events,
-        Ok(Err(error)) => return Ended::Broken(error.into()),
-        Err(_) => return Ended::Broken(Failure::unavailable(format!("no answer for {} s", silence.as_secs()))),
-    };
-    let mut events = pin!(events);
     let began = Instant::now();
     loop {
         match tokio::time::timeout(silence, events.next()).await {
@@ -408,5 +436,7 @@ async fn watch_once<K: Seen>(
             Ok(None) => return Ended::Whole,
             Err(_) => return Ended::Broken(Failure::unavailable(format!("no byte for {} s", silence.as_secs()))),
         }
+        // It works again.
+        backoff.reset();
     }
 }

@@ -1,18 +1,22 @@
 //! `runner exec`: the workflow as Jobs.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use ::local_cluster::LocalCluster;
+use futures_util::StreamExt as _;
 use model::names::RunId;
 use model::workflow::{Step, StepKind, Workflow};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use crate::cli::{Exec, Format, Output};
 use crate::event::{EventKind, Events};
 use crate::interpolate::Scope;
 use crate::journal::{Journal, RunFolder, state_folder};
-use crate::local;
+use crate::local::{self, Objects};
 use crate::plan::plan_jobs;
 use crate::report::{self, ExitCode, Failed, PolicyInForce, RunReporter, RunStreams, Streams, show_problems, summary};
 use crate::run::{Clusters, Run};
@@ -97,6 +101,10 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         Ok(step) => step,
         Err(failed) => return super::refuse(vec![failed], format, streams),
     };
+    let objects = match local_objects.as_deref().map(Objects::read).transpose() {
+        Ok(objects) => objects,
+        Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
+    };
     let most = max_active.or_else(|| workflow.max_active_steps.and_then(|most| usize::try_from(most).ok()));
     let prepared = state_folder(state_dir).and_then(|state| {
         let folder = RunFolder::create(&state, &id)?;
@@ -132,22 +140,36 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
     };
-    let place = Place { state, folder, journal, waits, local, local_objects };
+    let place = Place { state, folder, journal, waits, local, objects };
     let reporter = RunReporter::new(shown, RunStreams::of(streams), quiet);
     let (queue, shown) = match report::spawn(reporter) {
         Ok(spawned) => spawned,
         Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
     };
     let code = runtime.block_on(drive(run, place, Events::new(queue)));
+    let written = runtime.block_on(shown_to_the_end(shown));
     // Whatever still blocks, as a credential plugin that nobody waits for any more, must not hold up the end.
     runtime.shutdown_background();
-    // All events are shown before the program ends.
-    match shown.join() {
-        Ok(Err(error)) => {
+    match written {
+        Err(error) => {
             streams.error(&Failed::of(format!("standard output cannot be written: {error}"), None));
             code.max(ExitCode::Failed)
         }
-        Ok(Ok(())) | Err(_) => code,
+        Ok(()) => code,
+    }
+}
+
+/// All events are shown before the program ends, unless somebody who does not read them asks it to end.
+async fn shown_to_the_end(shown: JoinHandle<io::Result<()>>) -> io::Result<()> {
+    let (end, ended) = oneshot::channel();
+    std::thread::spawn(move || {
+        // A reporter that panicked has said so.
+        let _ = end.send(shown.join().unwrap_or(Ok(())));
+    });
+    let Ok(mut signals) = signals() else { return ended.await.unwrap_or(Ok(())) };
+    tokio::select! {
+        written = ended => written.unwrap_or(Ok(())),
+        _ = signals.next() => Ok(()),
     }
 }
 
@@ -158,12 +180,12 @@ struct Place {
     journal: Journal,
     waits: Waits,
     local: bool,
-    local_objects: Option<PathBuf>,
+    objects: Option<Objects>,
 }
 
 /// Runs it, with the embedded cluster around it if it has one.
 async fn drive(run: Run, place: Place, events: Events) -> ExitCode {
-    let Place { state, folder, journal, waits, local, local_objects } = place;
+    let Place { state, folder, journal, waits, local, objects } = place;
     let fatal = |text: String| {
         events.run(EventKind::Fatal { text, help: None });
         ExitCode::NoCluster
@@ -173,7 +195,7 @@ async fn drive(run: Run, place: Place, events: Events) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fatal(format!("signals cannot be received: {error}")),
     };
-    let cluster = match start_local(local, &state, local_objects.as_ref()).await {
+    let cluster = match start_local(local, &state, objects).await {
         Ok(cluster) => cluster,
         Err(failed) => return fatal(failed),
     };
@@ -187,7 +209,7 @@ async fn drive(run: Run, place: Place, events: Events) -> ExitCode {
     end.exit_code
 }
 
-async fn start_local(wanted: bool, state: &Path, objects: Option<&PathBuf>) -> Result<Option<LocalCluster>, String> {
+async fn start_local(wanted: bool, state: &Path, objects: Option<Objects>) -> Result<Option<LocalCluster>, String> {
     if !wanted {
         return Ok(None);
     }

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 
 use crate::cli::LocalCluster;
 use crate::journal::{self, state_folder};
-use crate::local;
+use crate::local::{self, Objects};
 use crate::report::{ExitCode, Failed, Streams};
 use crate::signals::signals;
 
@@ -40,7 +40,11 @@ async fn serve(port: u16, objects: Option<PathBuf>, state: &Path, streams: Strea
         Ok(signals) => signals,
         Err(error) => return failed(&error),
     };
-    let cluster = match local::start(state, objects.as_ref()).await {
+    let started = match objects.as_deref().map(Objects::read).transpose() {
+        Ok(objects) => local::start(state, objects).await,
+        Err(error) => Err(error),
+    };
+    let cluster = match started {
         Ok(cluster) => cluster,
         Err(error) => return failed(&error),
     };

@@ -9,9 +9,12 @@ use tokio::sync::watch;
 
 use super::waits::WaitKind;
 use super::{Shared, Stop};
-use crate::cluster::{Attempted, Cluster, Deleted, Expected};
+use crate::cluster::{Attempted, Cluster, Deleted, Expected, Failure, FailureKind};
 use crate::event::{AttemptState, EventKind, Leftover};
 use crate::journal::Entry;
+
+/// For a Job whose creation was not answered to be seen.
+const LATE: Duration = Duration::from_secs(5);
 
 /// What becomes of a Job after an ordinary end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,17 +55,13 @@ enum Act {
     Delete(Target),
     Keep,
     Suspend(Target),
+    LookFor(Target, bool),
     Failed(Target, Deleted),
     Unfinished(Target),
 }
 
 impl Cleanup {
-    /// Nothing was made.
-    pub(super) fn nothing(step: Arc<str>, attempt: u32, shared: Arc<Shared>) -> Cleanup {
-        Cleanup { step, attempt, shared, act: Act::Nothing, attempted: None }
-    }
-
-    /// The Job has gone, or is left alone on purpose.
+    /// There is no Job, or it is left alone on purpose.
     pub(super) fn done(target: Target) -> Cleanup {
         Cleanup::of(target, |_| Act::Nothing)
     }
@@ -70,6 +69,11 @@ impl Cleanup {
     /// The Job is deleted.
     pub(super) fn delete(target: Target) -> Cleanup {
         Cleanup::of(target, Act::Delete)
+    }
+
+    /// Nobody knows whether there is a Job: a request for it has failed, or (`unanswered`) was never answered.
+    pub(super) fn look_for(target: Target, unanswered: bool) -> Cleanup {
+        Cleanup::of(target, |target| Act::LookFor(target, unanswered))
     }
 
     /// The Job has ended and stays.
@@ -114,7 +118,7 @@ impl Cleanup {
             return Some(self);
         }
         let (step, attempt, shared) = (self.step.clone(), self.attempt, self.shared.clone());
-        self.run().await;
+        self.run(stop.clone()).await;
         let mut facts = attempted?.facts();
         let gone = tokio::select! {
             gone = tokio::time::timeout(limit, facts.wait_for(super::is_gone)) => gone.is_ok(),
@@ -132,46 +136,98 @@ impl Cleanup {
         matches!(self.act, Act::Keep | Act::Suspend(_))
     }
 
-    /// Does it. What cannot be removed is named, with the command that does; nothing waits for ever.
+    /// Does it. What cannot be removed is named, with the command that does; nothing waits for ever. Once the run shall
+    /// stop at once, little is waited for.
     ///
     /// # Cancellation
     /// The Job may stay, and nobody is told.
-    pub async fn run(self) {
-        let Cleanup { step, attempt, shared, act, attempted: _ } = self;
-        let mut kept = false;
-        match act {
-            Act::Nothing => {}
+    pub async fn run(self, mut stop: watch::Receiver<Stop>) {
+        let Cleanup { step, attempt, shared, act, attempted } = self;
+        let limit = shared.waits.get(WaitKind::Delete);
+        let is_clean = match &act {
+            Act::Nothing | Act::Keep => true,
             Act::Delete(target) => {
-                let limit = shared.waits.get(WaitKind::Delete);
-                let deleted = target.cluster.delete_job(&target.namespace, &target.name, &target.expected, limit).await;
-                target.account(&deleted).await;
+                let deleted = target.cluster.delete_job(&target.namespace, &target.name, &target.expected, limit);
+                target.within(deleted, &mut stop).await
             }
-            Act::Failed(target, deleted) => target.account(&deleted).await,
+            Act::LookFor(target, unanswered) => {
+                let looked = target.look_for(limit, attempted.as_ref(), *unanswered);
+                target.within(looked, &mut stop).await
+            }
+            Act::Failed(target, deleted) => target.account(deleted).await,
             Act::Unfinished(target) => {
                 target.leftover("it is being deleted, but its pods have not ended").await;
+                false
             }
-            Act::Keep => kept = true,
             Act::Suspend(target) => {
-                kept = true;
                 target.suspend().await;
+                true
             }
+        };
+        if is_clean {
+            let kept = matches!(act, Act::Keep | Act::Suspend(_));
+            shared.remember(Entry::JobCleaned { step: step.to_string(), attempt, kept }).await;
         }
-        shared.remember(Entry::JobCleaned { step: step.to_string(), attempt, kept }).await;
         let state = AttemptState::Cleaned;
         shared.events.attempt(&step, attempt, EventKind::StepState { state, pod: None, suspended: false });
     }
 }
 
 impl Target {
-    async fn account(&self, deleted: &Deleted) {
+    /// Deletes, and says whether the Job is gone. When the run shall stop at once it gets a few seconds.
+    async fn within(&self, deleted: impl Future<Output = Deleted>, stop: &mut watch::Receiver<Stop>) -> bool {
+        let given_up = async {
+            super::stopped(stop, Stop::AtOnce).await;
+            tokio::time::sleep(super::KILL).await;
+        };
+        tokio::select! {
+            deleted = deleted => self.account(&deleted).await,
+            () = given_up => {
+                self.leftover("its deletion was not waited for").await;
+                false
+            }
+        }
+    }
+
+    /// Deletes a Job that may come late: it is absent when it was looked for twice and no watch has shown it meanwhile.
+    async fn look_for(&self, limit: Duration, attempted: Option<&Attempted>, unanswered: bool) -> Deleted {
+        let mut facts = attempted.map(Attempted::facts);
+        loop {
+            let deleted = self.cluster.delete_job(&self.namespace, &self.name, &self.expected, limit).await;
+            if deleted != Deleted::Absent {
+                return deleted;
+            }
+            let seen = async {
+                match &mut facts {
+                    Some(facts) => facts.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
+            if tokio::time::timeout(LATE, seen).await == Ok(true) {
+                continue;
+            }
+            let again = self.cluster.delete_job(&self.namespace, &self.name, &self.expected, limit).await;
+            return match again {
+                Deleted::Absent if unanswered => Deleted::Refused(Failure {
+                    kind: FailureKind::Unavailable { after: None },
+                    words: "the cluster never said whether it was created: it may still come".to_owned(),
+                }),
+                other => other,
+            };
+        }
+    }
+
+    /// Tells what came of deleting, and whether the Job is gone.
+    async fn account(&self, deleted: &Deleted) -> bool {
         match deleted {
-            Deleted::Accepted | Deleted::Absent => {}
+            Deleted::Accepted | Deleted::Absent => return true,
             Deleted::Foreign => {
                 let text = format!("another Job is called `{}` now; it was not deleted", self.name);
                 self.shared.events.attempt(&self.step, self.attempt, EventKind::Note { text });
             }
             Deleted::Refused(failure) => self.leftover(&failure.words).await,
         }
+        false
     }
 
     async fn leftover(&self, reason: &str) {
@@ -180,7 +236,7 @@ impl Target {
             namespace: self.namespace.clone(),
             name: self.name.clone(),
             reason: reason.to_owned(),
-            command: self.cluster.kubectl(&self.namespace, &format!("delete job {}", self.name)),
+            command: self.cluster.kubectl(&self.namespace, &format!("delete job {}", self.name)).unwrap_or_default(),
         };
         self.shared.events.attempt(&self.step, self.attempt, EventKind::Leftover(Box::new(leftover.clone())));
         self.shared.remember(Entry::Leftover(leftover)).await;

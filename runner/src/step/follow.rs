@@ -6,12 +6,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ use crate::journal::new_file;
 
 /// After a clean end of the stream: for the container's end to be seen.
 const END_SEEN: Duration = Duration::from_secs(2);
-/// After the container's start: a node that is new, or busy, may not serve logs yet.
+/// After the container's end: a node that is new, or busy, may not serve logs yet, and connections break.
 const NOT_READY: Duration = Duration::from_secs(60);
 /// Silence in an answer that has not come to the last line.
 const SEARCH: Duration = Duration::from_secs(2);
@@ -75,13 +75,11 @@ enum Broke {
 impl Follow {
     /// Reads the logs of all pods to their ends.
     pub(super) async fn run(mut self, file: PathBuf) -> Logged {
-        let mut sink = Sink { file: None, path: file, last: VecDeque::new(), open_line: false, notes: Vec::new() };
+        let mut sink = Sink::new(file);
         let mut read = HashSet::new();
         while let Some(pod) = self.next_pod(&read).await {
             read.insert(pod.uid.clone());
-            // The semaphore is never closed.
-            let slots = self.shared.log_slots.clone();
-            let slot = slots.acquire().await;
+            let slot = self.slot(&pod.uid).await;
             if let Err(why) = self.pod(&pod, &mut sink).await {
                 sink.notes.push(format!("log may be incomplete: {why}"));
             }
@@ -110,14 +108,29 @@ impl Follow {
         }
     }
 
+    /// A place among the logs that are read. One that has ended is read at once, however many others are followed. The
+    /// semaphores are never closed.
+    async fn slot(&self, uid: &str) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            slot = self.shared.log_slots.clone().acquire_owned() => slot.ok(),
+            () = self.end_of(uid) => self.shared.ended_log_slots.clone().acquire_owned().await.ok(),
+        }
+    }
+
     /// Reads the log of one pod. The error says why it may be incomplete.
     async fn pod(&mut self, pod: &DuePod, sink: &mut Sink) -> Result<(), String> {
         let mut reader = LogReader::new();
         let mut pieces = Vec::new();
         let mut backoff = Backoff::of_logs();
-        let began = Instant::now();
+        // Since when nothing more has come, although the container has ended.
+        let mut idle: Option<Instant> = None;
         let read = loop {
             let ended = self.has_ended(&pod.uid);
+            if ended {
+                idle.get_or_insert_with(Instant::now);
+            }
+            let is_over = idle.is_some_and(|since| since.elapsed() >= NOT_READY);
             let since = reader.connect();
             let opened = self
                 .cluster
@@ -132,7 +145,7 @@ impl Follow {
                         _ => false,
                     };
                     // While the container runs the node may get ready; after its end only for a while.
-                    if final_answer || self.has_ended(&pod.uid) && began.elapsed() >= NOT_READY {
+                    if final_answer || is_over {
                         break Err(match failure.kind {
                             FailureKind::NotFound => "the pod was deleted".to_owned(),
                             _ => failure.words,
@@ -163,6 +176,7 @@ impl Follow {
                 match chunk {
                     Ok(LogChunk::Bytes(bytes)) => {
                         backoff.reset();
+                        idle = None;
                         search_ends = Instant::now() + SEARCH;
                         reader.receive(bytes, &mut pieces);
                     }
@@ -175,7 +189,7 @@ impl Follow {
             unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
             if let Some(words) = unavailable {
                 // What came is no log but the node's own words.
-                if self.has_ended(&pod.uid) && began.elapsed() >= NOT_READY {
+                if is_over {
                     break Err(words);
                 }
                 tokio::time::sleep(backoff.wait()).await;
@@ -188,6 +202,7 @@ impl Follow {
                     let _ = tokio::time::timeout(END_SEEN, self.end_of(&pod.uid)).await;
                 }
                 Broke::Drained => {}
+                Broke::Badly if is_over => break Err("its end could not be read".to_owned()),
                 Broke::Badly => tokio::time::sleep(backoff.wait()).await,
             }
         };
@@ -207,6 +222,7 @@ impl Follow {
                 Piece::Text { text, partial } => {
                     if let Err(error) = sink.write(&text) {
                         let text = format!("`{}` cannot be written: {error}", sink.path.display());
+                        sink.notes.push(format!("log file is not complete: {error}"));
                         self.shared.events.attempt(&self.step, self.attempt, EventKind::Warning { text });
                     }
                     let permit = self.shared.events.log_permit(text.len()).await;
@@ -258,16 +274,26 @@ struct Sink {
     /// The last line goes on with the next text.
     open_line: bool,
     notes: Vec<String>,
+    failed: bool,
 }
 
 impl Sink {
+    fn new(path: PathBuf) -> Sink {
+        Sink { file: None, path, last: VecDeque::new(), open_line: false, notes: Vec::new(), failed: false }
+    }
+
+    /// An error comes once: nothing is written behind a hole.
     fn write(&mut self, text: &Bytes) -> io::Result<()> {
         self.keep_last(text);
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => self.file.insert(create(&self.path)?),
+        if self.failed {
+            return Ok(());
+        }
+        let written = match &mut self.file {
+            Some(file) => file.write_all(text),
+            None => new_file(&self.path).and_then(|file| self.file.insert(file).write_all(text)),
         };
-        file.write_all(text)
+        self.failed = written.is_err();
+        written
     }
 
     fn keep_last(&mut self, text: &Bytes) {
@@ -297,10 +323,6 @@ impl Sink {
     }
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    new_file(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,8 +332,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for size in [1, 2, 3, 7, 1000] {
             let path = folder.path().join(size.to_string());
-            let mut sink =
-                Sink { file: None, path: path.clone(), last: VecDeque::new(), open_line: false, notes: Vec::new() };
+            let mut sink = Sink::new(path.clone());
             let text: String = (0..100).map(|n| format!("line {n}\n\n")).collect::<String>() + "end";
             for chunk in text.as_bytes().chunks(size) {
                 sink.write(&Bytes::copy_from_slice(chunk)).unwrap();

@@ -12,6 +12,7 @@ use super::words::{fatal, message};
 use super::{RunStreams, Sink};
 use crate::event::{AttemptState, Event, EventKind, JobName, StepEnd, Waiting};
 use crate::outcome::{Outcome, Reason, RunStatus, StepStatus};
+use crate::report::is_direction;
 
 /// Writes the objects.
 #[derive(Debug)]
@@ -115,6 +116,23 @@ struct Wait<'a> {
     until: Option<String>,
 }
 
+/// Adds JSON with those characters as escapes that a terminal would obey and JSON itself lets pass.
+fn push_visible(text: &mut Vec<u8>, json: &str) {
+    let is_obeyed = |character: char| matches!(character, '\u{7f}'..='\u{9f}') || is_direction(character);
+    if !json.contains(is_obeyed) {
+        text.extend_from_slice(json.as_bytes());
+        return;
+    }
+    for character in json.chars() {
+        if is_obeyed(character) {
+            // All of them are in the first plane.
+            text.extend_from_slice(format!("\\u{:04x}", u32::from(character)).as_bytes());
+        } else {
+            text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+}
+
 impl Json {
     pub(super) fn new(streams: RunStreams, quiet: bool) -> Json {
         Json { stdout: streams.stdout, stderr: streams.stderr, quiet, progress: Progress::default() }
@@ -208,7 +226,8 @@ impl Json {
             fields,
         };
         // All keys are text, so writing to memory cannot fail.
-        if serde_json::to_writer(&mut *text, &line).is_ok() {
+        if let Ok(json) = serde_json::to_string(&line) {
+            push_visible(text, &json);
             text.push(b'\n');
         }
     }
@@ -266,6 +285,16 @@ mod tests {
         let (stdout, stderr) = shown(Output::Json, false, events);
         assert_eq!(stderr, "");
         stdout
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        let text = "a\u{9b}2J\u{7f}\u{202e}é\u{1b}b";
+        let mut written = Vec::new();
+        push_visible(&mut written, &serde_json::to_string(text).unwrap());
+        let written = String::from_utf8(written).unwrap();
+        assert_eq!(written, r#""a\u009b2J\u007f\u202eé\u001bb""#);
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
     }
 
     #[test]

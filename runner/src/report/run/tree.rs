@@ -252,7 +252,9 @@ fn leftovers(tree: &mut String, progress: &Progress) {
     for leftover in &progress.leftovers {
         let thing = format!("{} {}/{}", leftover.kind, leftover.namespace, leftover.name);
         let _ = writeln!(tree, "  {}: {}", escape_line(&thing), escape_line(&leftover.reason));
-        let _ = writeln!(tree, "    {}", escape_line(&leftover.command));
+        if !leftover.command.is_empty() {
+            let _ = writeln!(tree, "    {}", escape_line(&leftover.command));
+        }
     }
 }
 

@@ -76,11 +76,14 @@ impl Words {
             EventKind::Stopping { at_once: true } => format!("{YELLOW}stopping{RESET}: pods are killed"),
             EventKind::Leftover(leftover) => {
                 let thing = format!("{} {}/{}", leftover.kind, leftover.namespace, leftover.name);
+                let remedy = match leftover.command.as_str() {
+                    "" => "it goes with the local cluster".to_owned(),
+                    command => format!("remove it with: {}", escape_line(command)),
+                };
                 return Some(format!(
-                    "{YELLOW}left over{RESET}: {}: {}; remove it with: {}",
+                    "{YELLOW}left over{RESET}: {}: {}; {remedy}",
                     escape_line(&thing),
                     escape_line(&leftover.reason),
-                    escape_line(&leftover.command)
                 ));
             }
             EventKind::RunEnded { status, exit_code, took } => {
