@@ -106,17 +106,18 @@ impl Reading {
         let Some((header, text)) = record.split_at_checked(HEADER) else { return };
         let is_partial = header.get(STAMP.saturating_add(1)) == Some(&b'P');
         let stamp = header.get(..STAMP).unwrap_or_default();
+        // Records that are left out count too: the rest of a long line whose first part is too old has no stamp.
+        let starts_line = std::mem::replace(&mut self.starts_line, !is_partial);
         if self.wanted.since.is_some_and(|since| read_stamp(stamp).is_some_and(|stamp| stamp < since)) {
             return;
         }
         // The line end is part of a whole record; a part has none of its own.
         let text = if is_partial { text.strip_suffix(b"\n").unwrap_or(text) } else { text };
-        if self.wanted.has_stamps && self.starts_line {
+        if self.wanted.has_stamps && starts_line {
             self.push(stamp, out);
             self.push(b" ", out);
         }
         self.push(text, out);
-        self.starts_line = !is_partial;
     }
 
     fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
@@ -226,6 +227,18 @@ mod tests {
         drop(writer);
         let since = "2026-01-01T00:00:01Z".parse().ok();
         assert_eq!(read(&log, Wanted { since, ..Wanted::default() }).await, "new\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rest_of_a_long_line_whose_beginning_is_too_old_has_no_stamp() {
+        let Fixture { _folder, clock, mut writer, log } = fixture();
+        writer.write("x".repeat(20 * 1024).as_bytes()).unwrap();
+        clock.sleep(std::time::Duration::from_secs(2)).await;
+        writer.write(b"y\nnext\n").unwrap();
+        drop(writer);
+        let wanted = Wanted { since: "2026-01-01T00:00:01Z".parse().ok(), has_stamps: true, ..Wanted::default() };
+        let rest = format!("{}y\n2026-01-01T00:00:02.500000000Z next\n", "x".repeat(4 * 1024));
+        assert_eq!(read(&log, wanted).await, rest);
     }
 
     #[tokio::test(start_paused = true)]

@@ -106,7 +106,7 @@ impl Worker {
 
     /// Nothing of the pod runs any more.
     fn confirm(&self) {
-        self.shared.store().confirm_stopped(&self.key, &self.uid);
+        self.shared.store().confirm_stopped(&self.key, &self.uid, self.shared.now());
     }
 
     async fn start(&mut self) -> Result<Volumes, Refused> {

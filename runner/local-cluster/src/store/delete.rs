@@ -82,10 +82,11 @@ impl Store {
         Ok(object.clone())
     }
 
-    /// The node says that nothing of the pod runs any more: the rest of its grace period is given up.
-    pub(crate) fn confirm_stopped(&mut self, key: &Key, uid: &str) {
+    /// The node says that nothing of the pod runs any more: the rest of its grace period is given up, as by a kubelet's
+    /// own DELETE without grace.
+    pub(crate) fn confirm_stopped(&mut self, key: &Key, uid: &str, now: Timestamp) {
         if self.get(key).is_some_and(|pod| pod.uid() == uid && pod.is_being_deleted()) {
-            self.modify(key, |pod| set(metadata_mut(pod), "deletionGracePeriodSeconds", 0));
+            self.modify(key, |pod| mark(key.resource, pod, Some(0), now));
         }
     }
 
@@ -135,7 +136,8 @@ fn apply_propagation(object: &mut Value, propagation: Propagation) {
     }
 }
 
-/// Sets `deletionTimestamp` and `deletionGracePeriodSeconds`; a later call may only shorten the grace.
+/// Sets `deletionTimestamp` and `deletionGracePeriodSeconds`; a later call may only shorten the grace. Both move together:
+/// the stamp stays the time of the first request plus the grace.
 fn mark(resource: Resource, object: &mut Value, asked: Option<i64>, now: Timestamp) {
     let grace = if resource == Resource::Pods { pod_grace(object, asked) } else { 0 };
     if !object.is_being_deleted() {
