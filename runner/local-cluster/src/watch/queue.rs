@@ -1,5 +1,6 @@
 //! The events a watch is about to send, and what fault hooks do to them on the way.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use crate::shared::Shared;
 /// One event before it is written.
 #[derive(Clone, Debug)]
 pub(super) struct Event {
-    pub(super) kind: String,
+    pub(super) kind: Cow<'static, str>,
     pub(super) object: Shown,
     hold: Hold,
 }
@@ -37,12 +38,12 @@ enum Hold {
 }
 
 impl Event {
-    pub(super) fn new(kind: &str, object: Object) -> Self {
-        Self { kind: kind.to_owned(), object: Shown::Stored(object), hold: Hold::Not }
+    pub(super) fn new(kind: &'static str, object: Object) -> Self {
+        Self { kind: kind.into(), object: Shown::Stored(object), hold: Hold::Not }
     }
 
-    fn plain(kind: &str, object: Value) -> Self {
-        Self { kind: kind.to_owned(), object: Shown::Plain(object), hold: Hold::Not }
+    fn plain(kind: &'static str, object: Value) -> Self {
+        Self { kind: kind.into(), object: Shown::Plain(object), hold: Hold::Not }
     }
 
     fn object(&self) -> &Value {
@@ -112,7 +113,7 @@ impl Queue {
             match watched {
                 Watched::Lose => return None,
                 Watched::Repeat => self.events.push_back(event.clone()),
-                Watched::Retype(kind) => event.kind.clone_from(kind),
+                Watched::Retype(kind) => event.kind = kind.clone().into(),
                 Watched::Error(refusal) => {
                     self.fail(refusal);
                     return None;
