@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
 use crate::body::{self, Body};
-use crate::fault::ConnectionLost;
+use crate::fault::{ConnectionLost, Struck};
 use crate::refusal::Refusal;
 use crate::requests;
 use crate::shared::Shared;
@@ -30,6 +30,8 @@ use route::{Route, Sub};
 /// What the real server reads of a body.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
 const JSON: &str = "application/json";
+/// What a list in pieces is told when its version is gone.
+pub(crate) const EXPIRED_CONTINUE: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.";
 
 /// What a request came to.
 pub(crate) enum Reply {
@@ -58,6 +60,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) parts: &'a Parts,
     pub(crate) query: &'a Query,
     pub(crate) body: &'a [u8],
+    /// What fault hooks do to what is read or written.
+    pub(crate) struck: &'a Struck,
 }
 
 impl Asked<'_> {
@@ -89,7 +93,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     if shared.stop.is_cancelled() {
-        return Err(ConnectionLost);
+        return Err(ConnectionLost::Refused);
     }
     let (parts, body) = request.into_parts();
     let route = Route::parse(parts.uri.path());
@@ -112,19 +116,29 @@ where
             return Ok(refuse(&Refusal::too_large(BODY_LIMIT)));
         }
         // The client went away; there is nobody to answer.
-        Err(_) => return Err(ConnectionLost),
+        Err(_) => return Err(ConnectionLost::Reset),
     };
     // The name of an object that is being created stands in its body.
     let named = if name.is_empty() && verb == "create" { name_in(&body) } else { name.to_owned() };
     note(&named);
-    let faults = shared.faults.strike(verb, &resource, &named);
-    let asked = Asked { parts: &parts, query: &query, body: &body };
-    faults
-        .apply(&shared.clock, || match dispatch(&shared, &route, &asked) {
-            Ok(reply) => encode(reply),
-            Err(refusal) => refuse(&refusal),
-        })
-        .await
+    if !shared.credentials.accept(bearer(&parts)) {
+        return Ok(refuse(&Refusal::unauthorized()));
+    }
+    let mut struck = shared.faults.strike(verb, &resource, &named, None);
+    if !query.text("continue").is_empty() {
+        struck = struck.and(shared.faults.strike("continue", &resource, &named, None));
+    }
+    let asked = Asked { parts: &parts, query: &query, body: &body, struck: &struck };
+    let carry_out = || match dispatch(&shared, &route, &asked) {
+        Ok(reply) => encode(reply),
+        Err(refusal) => refuse(&refusal),
+    };
+    struck.apply(&shared.clock, carry_out).await
+}
+
+fn bearer(parts: &Parts) -> &str {
+    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    header.strip_prefix("Bearer ").unwrap_or_default()
 }
 
 fn name_in(body: &[u8]) -> String {
@@ -169,11 +183,8 @@ fn encode(reply: Reply) -> Response<Body> {
     match reply {
         Reply::Json { status, value, warnings } => {
             let mut response = respond(status, JSON, body::full(value.to_string()));
-            for warning in warnings {
-                let text = warning.replace(['\\', '"'], "'");
-                if let Ok(header) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
-                    response.headers_mut().append(WARNING, header);
-                }
+            for header in warnings.iter().filter_map(|text| warning(text)) {
+                response.headers_mut().append(WARNING, header);
             }
             response
         }
@@ -181,6 +192,12 @@ fn encode(reply: Reply) -> Response<Body> {
         Reply::Stream { content_type, body } => respond(StatusCode::OK, content_type, body),
         Reply::Text(bytes) => respond(StatusCode::OK, "text/plain; charset=utf-8", body::full(bytes)),
     }
+}
+
+/// A warning as a header; `None` when the text cannot stand in one.
+pub(crate) fn warning(text: &str) -> Option<HeaderValue> {
+    let text = text.replace(['\\', '"'], "'");
+    HeaderValue::from_str(&format!("299 - \"{text}\"")).ok()
 }
 
 /// The answer that says no.

@@ -17,9 +17,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut seen = None;
     loop {
         versions.borrow_and_update();
+        let next = shared.store().release_held(shared.now());
         seen = Some(look(&shared, seen));
+        let timer = async {
+            match next {
+                Some(then) => shared.clock.sleep_until(then).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             changed = versions.changed() => if changed.is_err() { return },
+            () = timer => {}
             () = shared.stop.cancelled() => return,
         }
     }

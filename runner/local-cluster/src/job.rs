@@ -11,9 +11,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::clock::later;
 use crate::event::{self, Happening};
+use crate::fault::{Creation, Struck};
 use crate::object::{Key, Metadata, Object, map_mut, metadata_mut, remove_finalizer, set, typed};
 use crate::resource::Resource;
 use crate::shared::Shared;
@@ -74,6 +76,20 @@ struct Known {
     /// Refused attempts to make a pod, and when the next is due.
     refused: u32,
     not_before: Option<Timestamp>,
+    /// Makes a pod that a fault hook has put off; no other is made meanwhile.
+    late: Option<JoinHandle<()>>,
+    silence: Silence,
+}
+
+/// Whether a fault hook keeps the controller from saying how a Job ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Silence {
+    /// There was nothing to say yet.
+    #[default]
+    NotAsked,
+    Until(Timestamp),
+    Forever,
+    Over,
 }
 
 impl Controller {
@@ -150,7 +166,12 @@ impl Controller {
                 .filter(|(key, _)| key.resource == Resource::Pods)
                 .filter_map(|(key, pod)| Some((key, typed::<Pod>(&pod)?)))
                 .collect();
-            let plan = plan::plan(&job, &pods, &mut known.memory, now);
+            let mut memory = known.memory;
+            let plan = plan::plan(&job, &pods, &mut memory, now);
+            if plan.concludes(&job) && known.is_silent(&shared, key, &object, now) {
+                return;
+            }
+            known.memory = memory;
             known.due = plan.due;
             if !carry_out(&shared, &mut store, key, &object, plan, known, now) {
                 return;
@@ -159,9 +180,28 @@ impl Controller {
     }
 }
 
+impl Known {
+    /// Whether the end of the Job is not to be told now. Whoever deletes a Job does not wait for that.
+    fn is_silent(&mut self, shared: &Shared, key: &Key, job: &Object, now: Timestamp) -> bool {
+        if self.silence == Silence::NotAsked {
+            let struck = shared.faults.strike("conclude", "jobs", &key.name, Some(job));
+            self.silence = match struck.hold() {
+                None => Silence::Over,
+                Some(lasting) => lasting.and_then(|time| later(now, time)).map_or(Silence::Forever, Silence::Until),
+            };
+        }
+        self.due = match self.silence {
+            Silence::Until(then) if then > now => Some(then),
+            Silence::Forever => None,
+            Silence::NotAsked | Silence::Until(_) | Silence::Over => return false,
+        };
+        !job.is_being_deleted()
+    }
+}
+
 /// Does what a plan says; `true` when the Job has to be looked at again.
 fn carry_out(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     store: &mut Store,
     key: &Key,
     job: &Object,
@@ -214,7 +254,7 @@ fn carry_out(
 
 /// Makes so many pods, unless one was refused a short while ago; returns how many there are more.
 fn create_pods(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     store: &mut Store,
     key: &Key,
     job: &Object,
@@ -224,18 +264,32 @@ fn create_pods(
 ) -> i32 {
     let mut created = 0_i32;
     for _ in 0..count {
+        if known.late.as_ref().is_some_and(|late| !late.is_finished()) {
+            break;
+        }
         if let Some(then) = known.not_before.filter(|then| *then > now) {
             known.due = Some(known.due.map_or(then, |due| due.min(then)));
             break;
         }
-        match create_pod(shared, store, key, job, now) {
-            Ok(name) => {
+        let struck = shared.faults.strike("create", "pods", &base_name(key), None);
+        let failure = match struck.creation() {
+            Creation::Now => create_pod(store, key, job, &struck, now).err().map(Some),
+            Creation::Late(by) => {
+                let late = create_later(shared.clone(), key.clone(), job.clone(), struck, by);
+                known.late = Some(tokio::spawn(late));
+                break;
+            }
+            Creation::None(why) => Some(why),
+        };
+        match failure {
+            None => {
                 (known.refused, known.not_before) = (0, None);
                 created = created.saturating_add(1);
-                tell(store, now, job, false, "SuccessfulCreate", &format!("Created pod: {name}"));
             }
-            Err(why) => {
-                tell(store, now, job, true, "FailedCreate", &format!("Error creating: {why}"));
+            Some(why) => {
+                if let Some(why) = why {
+                    tell(store, now, job, true, "FailedCreate", &format!("Error creating: {why}"));
+                }
                 let wait = CREATE_BACKOFF.saturating_mul(2_u32.saturating_pow(known.refused)).min(CREATE_BACKOFF_LIMIT);
                 known.refused = known.refused.saturating_add(1);
                 known.not_before = later(now, wait);
@@ -246,12 +300,24 @@ fn create_pods(
     created
 }
 
-fn create_pod(shared: &Shared, store: &mut Store, key: &Key, job: &Object, now: Timestamp) -> Result<String, String> {
-    let base = format!("{}-", key.name);
-    let struck = shared.faults.strike("create", "pods", &base);
-    if let Some(answer) = struck.refusal() {
-        return Err(answer.message());
+/// What the names of a Job's pods begin with.
+fn base_name(job: &Key) -> String {
+    format!("{}-", job.name)
+}
+
+/// Makes a pod a while later. The Job may have gone by then, as when the controller had not seen that yet.
+async fn create_later(shared: Arc<Shared>, key: Key, job: Object, struck: Struck, by: Duration) {
+    tokio::select! {
+        () = shared.clock.sleep(by) => {}
+        () = shared.stop.cancelled() => return,
     }
+    let now = shared.now();
+    // Refused: the namespace has gone, and there is nobody to tell.
+    drop(create_pod(&mut shared.store(), &key, &job, &struck, now));
+}
+
+/// Makes a pod and tells of it, or says why not.
+fn create_pod(store: &mut Store, key: &Key, job: &Object, struck: &Struck, now: Timestamp) -> Result<(), String> {
     let template = job.pointer("/spec/template").cloned().unwrap_or_default();
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -259,15 +325,19 @@ fn create_pod(shared: &Shared, store: &mut Store, key: &Key, job: &Object, now: 
         "spec": template.get("spec"),
     });
     let meta = metadata_mut(&mut pod);
-    set(meta, "generateName", base);
+    set(meta, "generateName", base_name(key));
     set(meta, "finalizers", json!([TRACKING]));
     let owner = json!({
         "apiVersion": "batch/v1", "kind": "Job", "name": key.name, "uid": job.uid(),
         "controller": true, "blockOwnerDeletion": true,
     });
     set(meta, "ownerReferences", json!([owner]));
-    let made = write::create(store, now, Resource::Pods, &key.namespace, pod, false);
-    made.map(|pod| pod.name().to_owned()).map_err(|refusal| refusal.message)
+    struck.admit(&mut pod).map_err(|refusal| refusal.message)?;
+    let forget = |pod: &mut Value| struck.forget(pod);
+    let made = write::create_as(store, now, Resource::Pods, &key.namespace, pod, false, forget);
+    let made = made.map_err(|refusal| refusal.message)?;
+    tell(store, now, job, false, "SuccessfulCreate", &format!("Created pod: {}", made.name()));
+    Ok(())
 }
 
 /// The pod has been counted, or needs no counting.

@@ -1,16 +1,18 @@
-//! Container logs: a file a container, in the form of the Container Runtime Interface, read as the kubelet reads it.
+//! Container logs: a file a container, in the form of the Container Runtime Interface, read as the kubelet reads it. A log
+//! with a limit begins a new file when it would exceed it; only the newest can be read.
 //!
 //! A record is a line, or a part of one that is longer than 16 KiB: a stamp of fixed width, `F` (whole, or the last part) or
 //! `P` (more follows), the bytes, a line end. Readers go at their own pace from the file; nothing is kept in memory.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::Reply;
 use crate::api::query::Query;
@@ -35,11 +37,26 @@ pub(crate) struct Logs {
 pub(crate) struct Log {
     path: PathBuf,
     reach: watch::Receiver<Reach>,
+    /// Cancelled when the node cannot be reached any more: open streams say nothing from then on.
+    lost: CancellationToken,
+}
+
+impl Log {
+    /// The file with this number.
+    fn file(&self, number: u64) -> PathBuf {
+        file(&self.path, number)
+    }
+}
+
+fn file(path: &Path, number: u64) -> PathBuf {
+    if number == 0 { path.to_owned() } else { path.with_added_extension(number.to_string()) }
 }
 
 /// How far a log has been written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reach {
+    /// How many files there were before this one.
+    pub(crate) file: u64,
     /// Bytes of whole records.
     pub(crate) length: u64,
     /// Nothing more will come.
@@ -55,6 +72,12 @@ impl Logs {
     /// Forgets the logs of a pod that is gone. Who reads one reads on to its end.
     pub(crate) fn forget(&self, uid: &str) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|(pod, _), _| pod != uid);
+    }
+
+    /// The node of a pod cannot be reached any more.
+    pub(crate) fn lose(&self, uid: &str) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter(|((pod, _), _)| pod == uid).for_each(|(_, log)| log.lost.cancel());
     }
 
     fn find(&self, uid: &str, container: &str) -> Option<Log> {
@@ -86,6 +109,9 @@ pub(crate) fn answer(shared: &Arc<Shared>, key: &Key, query: &Query) -> Result<R
         )));
     }
     if let Some(log) = shared.logs.find(pod.uid(), &container) {
+        if log.lost.is_cancelled() {
+            return Err(Refusal::unreachable(&key.namespace, &key.name, &container));
+        }
         let chunks = reader::open(&log, wanted).map_err(Refusal::internal)?;
         return Ok(Reply::Stream { content_type: "text/plain", body: body::stream(chunks) });
     }

@@ -19,6 +19,8 @@ use crate::resource::Resource;
 use crate::shared::Shared;
 
 mod container;
+mod control;
+mod disruption;
 mod environment;
 mod process;
 mod script;
@@ -26,7 +28,12 @@ mod status;
 mod volumes;
 mod worker;
 
+pub(crate) use control::Controls;
+pub use disruption::Disruption;
+pub(crate) use disruption::disrupt;
 pub use script::Script;
+
+use control::Control;
 
 /// What a pod gets to end by itself when the whole cluster ends.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -43,7 +50,7 @@ enum Desired {
 }
 
 struct Known {
-    desired: watch::Sender<Desired>,
+    control: Control,
     /// The task that runs it is still there.
     is_running: bool,
     folder: PathBuf,
@@ -72,7 +79,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
     let now = shared.now();
     let deadline = later(now, SHUTDOWN_GRACE).unwrap_or(now);
-    node.known.values().for_each(|known| stop_by(&known.desired, deadline));
+    node.known.values().for_each(|known| known.control.stop_by(deadline));
     while node.tasks.join_next().await.is_some() {}
 }
 
@@ -129,7 +136,10 @@ impl Node {
         }
         if let (Some(known), true) = (self.known.get(pod.uid()), pod.is_being_deleted()) {
             let now = self.shared.now();
-            stop_by(&known.desired, pod.meta("deletionTimestamp").parse().unwrap_or(now));
+            // A node that is lost does not hear of it.
+            if !known.control.is_lost() {
+                known.control.stop_by(pod.meta("deletionTimestamp").parse().unwrap_or(now));
+            }
         }
     }
 
@@ -137,17 +147,18 @@ impl Node {
         let Some(pod) = typed::<Pod>(object) else { return };
         let uid = object.uid().to_owned();
         let folder = self.shared.folder.pod(&key.namespace, &key.name, &uid);
-        let (desired, wanted) = watch::channel(Desired::Run);
+        let control = Control::new();
+        self.shared.pods.add(&uid, control.clone());
         let worker = worker::Worker::new(
             self.shared.clone(),
             key.clone(),
             uid.clone(),
             pod,
             folder.clone(),
-            wanted,
+            control.clone(),
             self.objects.subscribe(),
         );
-        self.known.insert(uid.clone(), Known { desired, is_running: true, folder, is_gone: false });
+        self.known.insert(uid.clone(), Known { control, is_running: true, folder, is_gone: false });
         self.tasks.spawn(async move {
             worker.run().await;
             uid
@@ -158,7 +169,7 @@ impl Node {
     fn forget(&mut self, uid: &str) {
         let Some(known) = self.known.get_mut(uid) else { return };
         known.is_gone = true;
-        stop_by(&known.desired, self.shared.now());
+        known.control.stop_by(self.shared.now());
         self.clear(uid);
     }
 
@@ -174,6 +185,7 @@ impl Node {
             && let Some(known) = self.known.remove(uid)
         {
             self.shared.logs.forget(uid);
+            self.shared.pods.forget(uid);
             // A folder that cannot be removed now goes with the cluster's own.
             drop(std::fs::remove_dir_all(known.folder));
         }

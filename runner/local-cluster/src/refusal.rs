@@ -150,6 +150,13 @@ impl Refusal {
         Self::new(500, "InternalError", format!("Internal error occurred: {message}"))
     }
 
+    /// The node of a pod does not answer, so that nobody can read its log.
+    pub(crate) fn unreachable(namespace: &str, pod: &str, container: &str) -> Self {
+        let url = format!("https://127.0.0.1:10250/containerLogs/{namespace}/{pod}/{container}");
+        let message = format!("Get \"{url}\": dial tcp 127.0.0.1:10250: connect: no route to host");
+        Self::new(500, "InternalError", message)
+    }
+
     /// The `Status` object of the answer.
     #[must_use]
     pub fn to_status(&self) -> Value {

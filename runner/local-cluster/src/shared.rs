@@ -7,9 +7,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::credentials::Credentials;
 use crate::fault::Faults;
 use crate::folder::Folder;
 use crate::log::Logs;
+use crate::pod::Controls;
 use crate::requests::Requests;
 use crate::store::Store;
 
@@ -20,7 +22,9 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
     pub(crate) requests: Requests,
+    pub(crate) credentials: Credentials,
     pub(crate) logs: Logs,
+    pub(crate) pods: Controls,
     pub(crate) folder: Folder,
     /// Cancelled when the cluster ends: streams end, controllers and pods stop.
     pub(crate) stop: CancellationToken,
@@ -28,15 +32,18 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(clock: Clock, folder: Folder, history_limit: usize) -> Arc<Self> {
-        let store = Store::new(history_limit);
+        let faults = Faults::new(clock.clone());
+        let store = Store::new(history_limit, faults.clone());
         let version = store.subscribe();
         Arc::new(Self {
             store: Mutex::new(store),
             version,
             clock,
-            faults: Faults::default(),
+            faults,
             requests: Requests::default(),
+            credentials: Credentials::default(),
             logs: Logs::default(),
+            pods: Controls::default(),
             folder,
             stop: CancellationToken::new(),
         })

@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::fault::Faults;
 use crate::object::{Key, Metadata, Object, metadata_mut};
 use crate::resource::Resource;
 
@@ -29,6 +31,9 @@ pub(crate) struct Store {
     history: VecDeque<Change>,
     history_limit: usize,
     announce: watch::Sender<u64>,
+    faults: Faults,
+    /// Objects whose removal a fault hook holds, by uid, and until when.
+    held: BTreeMap<String, Timestamp>,
 }
 
 /// One write.
@@ -67,7 +72,7 @@ impl Settled {
 }
 
 impl Store {
-    pub(crate) fn new(history_limit: usize) -> Self {
+    pub(crate) fn new(history_limit: usize, faults: Faults) -> Self {
         Self {
             version: 1,
             objects: BTreeMap::new(),
@@ -76,6 +81,8 @@ impl Store {
             history: VecDeque::new(),
             history_limit,
             announce: watch::Sender::new(1),
+            faults,
+            held: BTreeMap::new(),
         }
     }
 
@@ -232,7 +239,7 @@ mod tests {
     use super::*;
 
     fn store(limit: usize) -> Store {
-        Store::new(limit)
+        Store::new(limit, Faults::default())
     }
 
     fn secret(name: &str, value: u32) -> (Key, Value) {

@@ -4,7 +4,6 @@
 //! asked for more. It has no task and no queue, so a reader that stops costs nothing, and gets 410 when it comes back too
 //! late.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,10 @@ use crate::resource::Resource;
 use crate::selector::Selector;
 use crate::shared::Shared;
 use crate::store::{Change, Expired};
+
+mod queue;
+
+use queue::{Event, Next, Queue, Shown};
 
 /// How often an idle watch says which version it has reached, as the API server does.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
@@ -57,7 +60,7 @@ struct Running {
     shared: Arc<Shared>,
     versions: watch::Receiver<u64>,
     seen: u64,
-    queue: VecDeque<(&'static str, Object)>,
+    queue: Queue,
     /// A mark to send when the queue has drained.
     owes_mark: bool,
     next_bookmark: Timestamp,
@@ -70,13 +73,16 @@ pub(crate) fn open(shared: Arc<Shared>, watch: Watch) -> impl Stream<Item = Byte
     let versions = shared.versions();
     let now = shared.now();
     let end = later(now, watch.timeout.unwrap_or(DEFAULT_TIMEOUT)).unwrap_or(Timestamp::MAX);
-    let (seen, queue) = match watch.start {
-        Start::After(version) => (version, VecDeque::new()),
+    let mut queue = Queue::default();
+    let seen = match watch.start {
+        Start::After(version) => version,
         Start::State | Start::StateThenMark => {
             let store = shared.store();
             let objects = store.list(watch.resource, watch.namespace.as_deref());
-            let there = objects.filter(|(_, object)| watch.selector.matches(object));
-            (store.version(), there.map(|(_, object)| ("ADDED", object.clone())).collect())
+            for (_, object) in objects.filter(|(_, object)| watch.selector.matches(object)) {
+                queue.send(&shared, watch.resource, Event::new("ADDED", object.clone()));
+            }
+            store.version()
         }
     };
     let running = Running {
@@ -95,22 +101,27 @@ pub(crate) fn open(shared: Arc<Shared>, watch: Watch) -> impl Stream<Item = Byte
 
 impl Running {
     async fn next(&mut self) -> Option<Bytes> {
-        if self.is_over {
-            return None;
-        }
         loop {
-            if !self.queue.is_empty() {
-                return Some(self.drain());
+            match self.queue.next(self.shared.now(), EVENTS_A_CHUNK) {
+                Next::Events(events) => return Some(self.encode(events)),
+                Next::Held(until) => {
+                    self.wait_for_held(until).await?;
+                    continue;
+                }
+                Next::Closed => return None,
+                Next::Nothing if self.is_over => return None,
+                Next::Nothing => {}
             }
             if std::mem::take(&mut self.owes_mark) {
-                return Some(self.bookmark(true));
+                self.mark(true);
+                continue;
             }
             // Marked as seen before the history is read: a change in between wakes the wait below.
             self.versions.borrow_and_update();
             if let Err(expired) = self.fill() {
-                self.is_over = true;
-                let refusal = Refusal::expired(format!("too old resource version: {} ({})", self.seen, expired.oldest));
-                return Some(line("ERROR", &refusal.to_status()));
+                let message = format!("too old resource version: {} ({})", self.seen, expired.oldest);
+                self.queue.fail(&Refusal::expired(message));
+                continue;
             }
             if !self.queue.is_empty() {
                 continue;
@@ -120,41 +131,63 @@ impl Running {
                 () = self.shared.stop.cancelled() => return None,
                 () = self.shared.clock.sleep_until(self.end) => {
                     self.is_over = true;
-                    return self.watch.has_bookmarks.then(|| self.bookmark(false));
+                    if self.watch.has_bookmarks {
+                        self.mark(false);
+                    }
                 }
                 () = self.shared.clock.sleep_until(self.next_bookmark), if self.watch.has_bookmarks => {
                     self.next_bookmark = later(self.shared.now(), BOOKMARK_EVERY).unwrap_or(Timestamp::MAX);
-                    return Some(self.bookmark(false));
+                    self.mark(false);
                 }
             }
         }
     }
 
+    /// Waits until a held event may go out; `None` when the stream ends before.
+    async fn wait_for_held(&self, until: Option<Timestamp>) -> Option<()> {
+        let held = async {
+            match until {
+                Some(until) => self.shared.clock.sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = held => Some(()),
+            () = self.shared.clock.sleep_until(self.end) => None,
+            () = self.shared.stop.cancelled() => None,
+        }
+    }
+
     /// Takes over what happened since the last look.
     fn fill(&mut self) -> Result<(), Expired> {
-        let store = self.shared.store();
+        let shared = self.shared.clone();
+        let store = shared.store();
         for change in store.changes_after(self.seen)? {
             if change.key.resource == self.watch.resource
                 && self.watch.namespace.as_ref().is_none_or(|namespace| *namespace == change.key.namespace)
-                && let Some(event) = event(change, &self.watch.selector)
+                && let Some((kind, object)) = event(change, &self.watch.selector)
             {
-                self.queue.push_back(event);
+                self.queue.send(&shared, self.watch.resource, Event::new(kind, object));
             }
         }
         self.seen = store.version();
         Ok(())
     }
 
-    fn drain(&mut self) -> Bytes {
-        let count = self.queue.len().min(EVENTS_A_CHUNK);
+    fn encode(&self, events: Vec<Event>) -> Bytes {
         let mut chunk = Vec::new();
-        for (kind, object) in self.queue.drain(..count) {
-            chunk.extend_from_slice(&line(kind, &(self.watch.show)(&self.shared, self.watch.resource, &object)));
+        for event in events {
+            chunk.extend_from_slice(&match event.object {
+                Shown::Stored(object) => {
+                    line(&event.kind, &(self.watch.show)(&self.shared, self.watch.resource, &object))
+                }
+                Shown::Plain(object) => line(&event.kind, &object),
+            });
         }
         chunk.into()
     }
 
-    fn bookmark(&self, ends_initial_state: bool) -> Bytes {
+    fn mark(&mut self, ends_initial_state: bool) {
         let mut object = json!({
             "kind": self.watch.resource.kind(),
             "apiVersion": self.watch.resource.api_version(),
@@ -163,7 +196,7 @@ impl Running {
         if ends_initial_state {
             set(metadata_mut(&mut object), "annotations", json!({"k8s.io/initial-events-end": "true"}));
         }
-        line("BOOKMARK", &object)
+        self.queue.mark(&self.shared, self.watch.resource, object);
     }
 }
 

@@ -31,8 +31,21 @@ pub(crate) fn create(
     now: Timestamp,
     resource: Resource,
     namespace: &str,
+    object: Value,
+    dry_run: bool,
+) -> Result<Object, Refusal> {
+    create_as(store, now, resource, namespace, object, dry_run, |_| {})
+}
+
+/// The same; `finish` has the last word before the object is stored.
+pub(crate) fn create_as(
+    store: &mut Store,
+    now: Timestamp,
+    resource: Resource,
+    namespace: &str,
     mut object: Value,
     dry_run: bool,
+    finish: impl FnOnce(&mut Value),
 ) -> Result<Object, Refusal> {
     if !object.version().is_empty() {
         return Err(Refusal::bad_request("resourceVersion should not be set on objects to be created"));
@@ -58,6 +71,7 @@ pub(crate) fn create(
     if let Some(existing) = store.get(&key) {
         return Err(Refusal::already_exists(resource, &name, existing.is_being_deleted()));
     }
+    finish(&mut object);
     Ok(if dry_run { Arc::new(object) } else { store.put(&key, object) })
 }
 

@@ -22,7 +22,8 @@ pub(super) fn create(
     namespace: Option<&str>,
     asked: &Asked<'_>,
 ) -> Result<Reply, Refusal> {
-    let sent = read_object(asked)?;
+    let mut sent = read_object(asked)?;
+    asked.struck.admit(&mut sent)?;
     if resource.is_namespaced() && namespace.is_none() {
         return Err(Refusal::bad_request("an empty namespace may not be set during creation"));
     }
@@ -31,7 +32,8 @@ pub(super) fn create(
     let dry_run = asked.query.is_dry_run()?;
     let namespace = namespace.unwrap_or_default();
     let now = shared.now();
-    let created = write::create(&mut shared.store(), now, resource, namespace, shaped.object, dry_run)?;
+    let forget = |object: &mut Value| asked.struck.forget(object);
+    let created = write::create_as(&mut shared.store(), now, resource, namespace, shaped.object, dry_run, forget)?;
     Ok(Reply::Json { status: StatusCode::CREATED, value: Value::clone(&created), warnings })
 }
 

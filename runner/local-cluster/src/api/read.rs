@@ -18,6 +18,7 @@ use crate::refusal::Refusal;
 use crate::resource::Resource;
 use crate::selector::Selector;
 use crate::shared::Shared;
+use crate::store::Expired;
 use crate::watch::{self, Start, Watch};
 
 /// Where a list in pieces goes on: the version all pieces show, and the last object sent.
@@ -29,12 +30,23 @@ struct Continuation {
 }
 
 pub(super) fn get(shared: &Shared, key: &Key, asked: &Asked<'_>) -> Result<Reply, Refusal> {
-    let found = shared.store().get(key).cloned();
+    let found = find(shared, key, asked.struck.rewind())?;
     let object = found.ok_or_else(|| Refusal::not_found(key.resource, &key.name))?;
     if asked.wants_table() {
         return Ok(Reply::ok(table::of(key.resource, [&object], json!({}), shared.now())));
     }
     Ok(Reply::Encoded(object.to_string().into()))
+}
+
+/// An object as it is, or as it was at a version.
+fn find(shared: &Shared, key: &Key, version: Option<u64>) -> Result<Option<Object>, Refusal> {
+    let store = shared.store();
+    let Some(version) = version else { return Ok(store.get(key).cloned()) };
+    Ok(store.list_at(key.resource, version).map_err(expired)?.remove(key))
+}
+
+fn expired(_: Expired) -> Refusal {
+    Refusal::expired(super::EXPIRED_CONTINUE)
 }
 
 pub(super) fn list(
@@ -55,15 +67,9 @@ pub(super) fn list(
     if let Some(version) = asked_version.filter(|version| *version > store.version()) {
         return Err(Refusal::version_too_large(version, store.version()));
     }
-    let (version, all): (u64, BTreeMap<Key, Object>) = match (&continuation, query.text("resourceVersionMatch")) {
-        (Some(token), _) => {
-            let expired = |_| {
-                Refusal::expired(
-                    "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
-                )
-            };
-            (token.version, store.list_at(resource, token.version).map_err(expired)?)
-        }
+    let pinned = asked.struck.rewind().or_else(|| continuation.as_ref().map(|token| token.version));
+    let (version, all): (u64, BTreeMap<Key, Object>) = match (pinned, query.text("resourceVersionMatch")) {
+        (Some(version), _) => (version, store.list_at(resource, version).map_err(expired)?),
         (None, "Exact") => {
             let version = asked_version.unwrap_or_else(|| store.version());
             let expired =
@@ -172,6 +178,7 @@ fn open(
         (_, Some(version)) if version > current => return Err(Refusal::version_too_large(version, current)),
         (_, Some(version)) => Start::After(version),
     };
+    let start = asked.struck.rewind().map_or(start, Start::After);
     let timeout = query.number("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok());
     let watch = Watch {
         resource,

@@ -2,33 +2,77 @@
 
 use std::future::pending;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use http_body_util::BodyExt;
-use jiff::Timestamp;
 
-use super::{After, Interruption};
 use crate::body::{self, Body};
 use crate::clock::{Clock, later};
 
-pub(super) fn interrupt(inner: Body, clock: Clock, after: After, how: Interruption) -> Body {
-    let deadline = match after {
-        After::Time(time) => later(clock.now(), time).unwrap_or(Timestamp::MAX),
-        After::Bytes(_) | After::Lines(_) => Timestamp::MAX,
+/// How far a stream gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// So many bytes.
+    Bytes(usize),
+    /// So many line ends.
+    Lines(usize),
+    /// So long.
+    Time(Duration),
+    /// Until nothing has come for so long.
+    Idle(Duration),
+}
+
+/// What then becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// It ends as if that were all.
+    Eof,
+    /// It ends with an error.
+    Reset,
+    /// It stays open and nothing more comes.
+    Stall,
+}
+
+/// The same, with what a hook may add.
+#[derive(Clone, Debug)]
+pub(super) enum Then {
+    Eof,
+    Reset,
+    Stall,
+    /// It ends with this.
+    Text(Bytes),
+}
+
+impl From<Interruption> for Then {
+    fn from(interruption: Interruption) -> Self {
+        match interruption {
+            Interruption::Eof => Self::Eof,
+            Interruption::Reset => Self::Reset,
+            Interruption::Stall => Self::Stall,
+        }
+    }
+}
+
+pub(super) fn interrupt(inner: Body, clock: Clock, after: After, then: Then) -> Body {
+    let end = match after {
+        After::Time(time) => later(clock.now(), time),
+        After::Bytes(_) | After::Lines(_) | After::Idle(_) => None,
     };
     let state = Interrupted { inner: Box::pin(inner.into_data_stream()), left: after, is_over: false };
     body::stream(unfold(state, move |mut state| {
-        let clock = clock.clone();
+        let (clock, then) = (clock.clone(), then.clone());
         async move {
             if state.is_over {
                 return None;
             }
             let timer = async {
-                match after {
-                    After::Time(_) => clock.sleep_until(deadline).await,
-                    After::Bytes(_) | After::Lines(_) => pending().await,
+                match (after, end) {
+                    (After::Idle(time), _) => clock.sleep(time).await,
+                    (_, Some(end)) => clock.sleep_until(end).await,
+                    (_, None) => pending().await,
                 }
             };
             let next = if state.is_spent() {
@@ -43,14 +87,15 @@ pub(super) fn interrupt(inner: Body, clock: Clock, after: After, how: Interrupti
                 }
                 Some(Some(Err(error))) => Some((Err(error), state)),
                 Some(None) => None,
-                None => match how {
-                    Interruption::Eof => None,
-                    Interruption::Reset => {
-                        state.is_over = true;
-                        Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), state))
+                None => {
+                    state.is_over = true;
+                    match then {
+                        Then::Eof => None,
+                        Then::Reset => Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), state)),
+                        Then::Stall => pending().await,
+                        Then::Text(text) => Some((Ok(text), state)),
                     }
-                    Interruption::Stall => pending().await,
-                },
+                }
             }
         }
     }))
@@ -84,7 +129,7 @@ impl<S> Interrupted<S> {
                 }
                 *left = left.saturating_sub(ends.len());
             }
-            After::Time(_) => {}
+            After::Time(_) | After::Idle(_) => {}
         }
         chunk
     }
@@ -92,13 +137,12 @@ impl<S> Interrupted<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::stream;
+    use jiff::Timestamp;
 
     use super::*;
 
-    async fn read(after: After, how: Interruption) -> (String, bool) {
+    async fn read(after: After, then: impl Into<Then>) -> (String, bool) {
         let chunks = ["a\nb", "\nc\n", "d\n"].map(|text| Ok(Bytes::from(text)));
         let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
         let slow = stream::iter(chunks).then({
@@ -111,7 +155,7 @@ mod tests {
                 }
             }
         });
-        let mut stream = Box::pin(interrupt(body::stream(slow), clock, after, how).into_data_stream());
+        let mut stream = Box::pin(interrupt(body::stream(slow), clock, after, then.into()).into_data_stream());
         let mut text = String::new();
         while let Some(chunk) = stream.next().await {
             match chunk {
@@ -127,6 +171,9 @@ mod tests {
         assert_eq!(read(After::Bytes(2), Interruption::Eof).await, ("a\n".to_owned(), false));
         assert_eq!(read(After::Lines(2), Interruption::Reset).await, ("a\nb\n".to_owned(), true));
         assert_eq!(read(After::Time(Duration::from_secs(15)), Interruption::Eof).await, ("a\nb".to_owned(), false));
+        assert_eq!(read(After::Idle(Duration::from_secs(9)), Interruption::Reset).await, (String::new(), true));
+        assert_eq!(read(After::Lines(2), Then::Text("end".into())).await, ("a\nb\nend".to_owned(), false));
+        assert_eq!(read(After::Idle(Duration::from_secs(11)), Interruption::Eof).await.0, "a\nb\nc\nd\n");
         assert_eq!(read(After::Lines(9), Interruption::Eof).await, ("a\nb\nc\nd\n".to_owned(), false));
     }
 }

@@ -51,6 +51,13 @@ impl Plan {
         self.due = [self.due, then].into_iter().flatten().min();
     }
 
+    /// Whether it is about to say how the Job ends.
+    pub(super) fn concludes(&self, job: &Job) -> bool {
+        let verdicts = ["SuccessCriteriaMet", "Complete", "FailureTarget", "Failed"];
+        let says = |status: &JobStatus| verdicts.iter().filter(|kind| condition(status, kind).is_some()).count();
+        self.status.as_ref().is_some_and(|status| says(status) > job.status.as_ref().map_or(0, says))
+    }
+
     fn event(&mut self, is_warning: bool, reason: &str, message: &str) {
         self.events.push((is_warning, reason.to_owned(), message.to_owned()));
     }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::{Log, Reach, Wanted};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// Bytes read at once; also about the size of a chunk of the answer.
 const BLOCK: u64 = 64 * 1024;
@@ -22,9 +23,8 @@ pub(super) fn open(
     log: &Log,
     wanted: Wanted,
 ) -> io::Result<impl Stream<Item = Result<Bytes, io::Error>> + Send + use<>> {
-    let mut file = File::open(&log.path)?;
     let mut reach = log.reach.clone();
-    let first = *reach.borrow_and_update();
+    let (mut file, first) = open_newest(log, &mut reach)?;
     let position = match wanted.tail {
         Some(lines) => tail_start(&mut file, first.length, lines)?,
         None => 0,
@@ -32,6 +32,7 @@ pub(super) fn open(
     file.seek(SeekFrom::Start(position))?;
     let state = Reading {
         file,
+        number: first.file,
         position,
         pending: Vec::new(),
         starts_line: true,
@@ -39,6 +40,7 @@ pub(super) fn open(
         // Without follow the log is what it is now.
         end: (!wanted.follows).then_some(first),
         reach,
+        lost: log.lost.clone(),
         wanted,
     };
     Ok(unfold(Some(state), async |state| {
@@ -51,8 +53,23 @@ pub(super) fn open(
     }))
 }
 
+/// The newest file, and how far it had been written.
+fn open_newest(log: &Log, reach: &mut watch::Receiver<Reach>) -> io::Result<(File, Reach)> {
+    loop {
+        let newest = *reach.borrow_and_update();
+        match File::open(log.file(newest.file)) {
+            Ok(file) => return Ok((file, newest)),
+            // It was replaced in between.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && reach.borrow().file != newest.file => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 struct Reading {
     file: File,
+    /// Which of the log's files it is.
+    number: u64,
     position: u64,
     /// The beginning of a record whose end has not been read.
     pending: Vec<u8>,
@@ -60,6 +77,7 @@ struct Reading {
     left: Option<u64>,
     end: Option<Reach>,
     reach: watch::Receiver<Reach>,
+    lost: CancellationToken,
     wanted: Wanted,
 }
 
@@ -69,14 +87,29 @@ impl Reading {
             if self.left == Some(0) {
                 return Ok(None);
             }
+            if self.lost.is_cancelled() {
+                return std::future::pending().await;
+            }
             let reach = self.end.unwrap_or_else(|| *self.reach.borrow_and_update());
-            if self.position < reach.length {
-                let chunk = self.read(reach.length)?;
+            let (length, is_ended) = if reach.file == self.number {
+                (reach.length, reach.is_ended || self.end.is_some())
+            } else {
+                // The log goes on in another file: this one is complete, and with its end the stream ends.
+                (self.file.metadata()?.len(), true)
+            };
+            if self.position < length {
+                let chunk = self.read(length)?;
                 if !chunk.is_empty() {
                     return Ok(Some(chunk));
                 }
-            } else if self.end.is_some() || reach.is_ended || self.reach.changed().await.is_err() {
+                continue;
+            }
+            if is_ended {
                 return Ok(None);
+            }
+            tokio::select! {
+                changed = self.reach.changed() => if changed.is_err() { return Ok(None) },
+                () = self.lost.cancelled() => {}
             }
         }
     }
@@ -106,17 +139,18 @@ impl Reading {
         let Some((header, text)) = record.split_at_checked(HEADER) else { return };
         let is_partial = header.get(STAMP.saturating_add(1)) == Some(&b'P');
         let stamp = header.get(..STAMP).unwrap_or_default();
+        // Records that are left out count too: the rest of a long line whose first part is too old has no stamp.
+        let starts_line = std::mem::replace(&mut self.starts_line, !is_partial);
         if self.wanted.since.is_some_and(|since| read_stamp(stamp).is_some_and(|stamp| stamp < since)) {
             return;
         }
         // The line end is part of a whole record; a part has none of its own.
         let text = if is_partial { text.strip_suffix(b"\n").unwrap_or(text) } else { text };
-        if self.wanted.has_stamps && self.starts_line {
+        if self.wanted.has_stamps && starts_line {
             self.push(stamp, out);
             self.push(b" ", out);
         }
         self.push(text, out);
-        self.starts_line = !is_partial;
     }
 
     fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
@@ -178,9 +212,13 @@ mod tests {
     }
 
     fn fixture() -> Fixture {
+        limited(None)
+    }
+
+    fn limited(limit: Option<u64>) -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::starting_at("2026-01-01T00:00:00.5Z".parse().unwrap());
-        let (writer, log) = Writer::create(folder.path().join("logs/step.log"), clock.clone()).unwrap();
+        let (writer, log) = Writer::create(folder.path().join("logs/step.log"), clock.clone(), limit).unwrap();
         Fixture { _folder: folder, clock, writer, log }
     }
 
@@ -226,6 +264,41 @@ mod tests {
         drop(writer);
         let since = "2026-01-01T00:00:01Z".parse().ok();
         assert_eq!(read(&log, Wanted { since, ..Wanted::default() }).await, "new\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rest_of_a_long_line_whose_beginning_is_too_old_has_no_stamp() {
+        let Fixture { _folder, clock, mut writer, log } = fixture();
+        writer.write("x".repeat(20 * 1024).as_bytes()).unwrap();
+        clock.sleep(std::time::Duration::from_secs(2)).await;
+        writer.write(b"y\nnext\n").unwrap();
+        drop(writer);
+        let wanted = Wanted { since: "2026-01-01T00:00:01Z".parse().ok(), has_stamps: true, ..Wanted::default() };
+        let rest = format!("{}y\n2026-01-01T00:00:02.500000000Z next\n", "x".repeat(4 * 1024));
+        assert_eq!(read(&log, wanted).await, rest);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rotated_log_shows_its_newest_file_and_ends_who_follows_an_older_one() {
+        // A record of one letter has 35 bytes.
+        let Fixture { _folder: folder, clock, mut writer, log } = limited(Some(80));
+        writer.write(b"a\nb\n").unwrap();
+        let follow = read(&log, Wanted { follows: true, ..Wanted::default() });
+        let write = async {
+            clock.sleep(std::time::Duration::from_secs(5)).await;
+            writer.write(b"c\n").unwrap();
+            clock.now().to_string()
+        };
+        assert_eq!(tokio::join!(follow, write), ("a\nb\n".to_owned(), "2026-01-01T00:00:05.5Z".to_owned()));
+        assert_eq!(read(&log, Wanted::default()).await, "c\n");
+        // Several files at once; a record that is larger than a file has one to itself.
+        let long = "x".repeat(100);
+        writer.write(format!("d\ne\n{long}\n").as_bytes()).unwrap();
+        assert_eq!(read(&log, Wanted::default()).await, format!("{long}\n"));
+        writer.write(b"f\ng\n").unwrap();
+        drop(writer);
+        assert_eq!(read(&log, Wanted { follows: true, ..Wanted::default() }).await, "f\ng\n");
+        assert_eq!(std::fs::read_dir(folder.path().join("logs")).unwrap().count(), 1);
     }
 
     #[tokio::test(start_paused = true)]

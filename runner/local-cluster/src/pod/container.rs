@@ -31,6 +31,11 @@ pub(super) enum Update {
     Running {
         since: Timestamp,
     },
+    /// Something went wrong that is no state of its own.
+    Warning {
+        reason: String,
+        message: String,
+    },
     /// Something its owner should know.
     Note(String),
     Ended(ContainerStateTerminated),
@@ -49,6 +54,7 @@ pub(super) struct Context {
     pub(super) volumes: Volumes,
     pub(super) objects: watch::Receiver<u64>,
     pub(super) script: Option<Script>,
+    pub(super) log_limit: Option<u64>,
     pub(super) updates: mpsc::Sender<(usize, Update)>,
     pub(super) index: usize,
 }
@@ -104,7 +110,7 @@ impl Context {
     /// `None` when it was to stop before it had begun.
     async fn live(&mut self, desired: &mut watch::Receiver<Desired>) -> Option<(Timestamp, Ending)> {
         let log_path = self.folder.join("logs").join(format!("{}.log", self.container.name));
-        let (log, reader) = match Writer::create(log_path, self.shared.clock.clone()) {
+        let (log, reader) = match Writer::create(log_path, self.shared.clock.clone(), self.log_limit) {
             Ok(log) => log,
             Err(error) => {
                 return Some((Timestamp::UNIX_EPOCH, Ending::start_error(format!("cannot make the log: {error}"))));

@@ -8,6 +8,8 @@ use tokio::sync::watch;
 
 use super::Desired;
 use super::container::{Context, Ending, Update};
+use super::disruption::{Disruption, disrupt};
+use super::worker::never_ran;
 use crate::clock::Clock;
 use crate::log::{Log, Writer};
 
@@ -25,7 +27,20 @@ enum Step {
     Print(Bytes),
     Sleep(Duration),
     Forever,
+    Warn { reason: String, message: String },
+    Disrupted(Disruption),
     End { exit_code: i32, reason: &'static str, message: Option<String> },
+}
+
+impl Step {
+    /// Whether the container has to run for it.
+    fn runs(&self) -> bool {
+        match self {
+            Self::Waiting { .. } | Self::Warn { .. } | Self::Disrupted(_) => false,
+            Self::End { reason, .. } => !never_ran(reason),
+            Self::Print(_) | Self::Sleep(_) | Self::Forever => true,
+        }
+    }
 }
 
 impl Script {
@@ -39,6 +54,18 @@ impl Script {
     #[must_use]
     pub fn waiting(self, reason: &str, message: &str, lasting: Option<Duration>) -> Self {
         self.then(Step::Waiting { reason: reason.to_owned(), message: message.to_owned(), lasting })
+    }
+
+    /// An Event about the pod says this, for example `FailedMount`.
+    #[must_use]
+    pub fn warn(self, reason: &str, message: &str) -> Self {
+        self.then(Step::Warn { reason: reason.to_owned(), message: message.to_owned() })
+    }
+
+    /// This happens to the pod; the script goes on until it is stopped.
+    #[must_use]
+    pub fn disrupted(self, how: Disruption) -> Self {
+        self.then(Step::Disrupted(how))
     }
 
     /// Prints these bytes.
@@ -118,7 +145,7 @@ pub(super) async fn run(
     let mut started = None;
     let stop_code = script.stop_code.unwrap_or(143);
     for step in script.steps {
-        if !matches!(step, Step::Waiting { .. } | Step::End { reason: "StartError", .. })
+        if step.runs()
             && let Some(reader) = reader.take()
         {
             context.shared.logs.add(&context.uid, &context.container.name, reader);
@@ -129,6 +156,15 @@ pub(super) async fn run(
             Step::Print(bytes) => {
                 // A full disk loses lines of a test; the test will say so.
                 drop(log.write(&bytes));
+                continue;
+            }
+            Step::Warn { reason, message } => {
+                context.send(Update::Warning { reason, message }).await;
+                continue;
+            }
+            Step::Disrupted(how) => {
+                // A pod that is gone cannot be disrupted any more.
+                drop(disrupt(&context.shared, &context.key, how));
                 continue;
             }
             Step::End { exit_code, reason, message } => {

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::control::Cause;
 use crate::object::{Key, Metadata, map_mut, set, typed};
 use crate::shared::Shared;
 
@@ -18,6 +19,8 @@ const SANDBOX: &str = "PodReadyToStartContainers";
 const INITIALIZED: &str = "Initialized";
 const READY: &str = "Ready";
 const CONTAINERS_READY: &str = "ContainersReady";
+/// Somebody other than the pod itself ends it.
+pub(super) const DISRUPTION: &str = "DisruptionTarget";
 
 /// The status of a pod as its node knows it.
 #[derive(Debug)]
@@ -125,8 +128,8 @@ impl Report {
         self.status.message = Some(format!("Pod was rejected: {message}"));
     }
 
-    /// Nothing runs any more, and nothing will.
-    pub(super) fn end(&mut self, now: Timestamp) {
+    /// Nothing runs any more, and nothing will. With a cause the pod has failed, whatever its containers say.
+    pub(super) fn end(&mut self, now: Timestamp, cause: Option<Cause>) {
         let failed_init = self.containers.iter().take(self.init_count).enumerate().any(|(index, status)| {
             self.sidecars.get(index) != Some(&true) && exit_code(status).is_some_and(|code| code != 0)
         });
@@ -140,8 +143,10 @@ impl Report {
             }
         }
         let mut mains = self.containers.iter().skip(self.init_count);
-        let has_succeeded =
-            !failed_init && self.containers.len() > self.init_count && mains.all(|status| exit_code(status) == Some(0));
+        let has_succeeded = cause.is_none()
+            && !failed_init
+            && self.containers.len() > self.init_count
+            && mains.all(|status| exit_code(status) == Some(0));
         let (phase, reason) = if has_succeeded { ("Succeeded", "PodCompleted") } else { ("Failed", "PodFailed") };
         self.status.phase = Some(phase.to_owned());
         self.condition(SANDBOX, "False", "", "", now);
@@ -150,6 +155,15 @@ impl Report {
         }
         self.condition(READY, "False", reason, "", now);
         self.condition(CONTAINERS_READY, "False", reason, "", now);
+        if let Some(Cause { reason, message }) = cause {
+            self.status.reason = Some(reason.to_owned());
+            self.status.message = Some(message.to_owned());
+            self.condition(DISRUPTION, "True", "TerminationByKubelet", message, now);
+        }
+    }
+
+    fn has_condition(&self, kind: &str) -> bool {
+        self.status.conditions.iter().flatten().any(|condition| condition.type_ == kind)
     }
 
     fn readiness(&mut self, now: Timestamp) {
@@ -197,7 +211,11 @@ pub(super) fn write(shared: &Shared, key: &Key, uid: &str, report: &mut Report) 
     let mut store = shared.store();
     let Some(object) = store.get(key).filter(|object| object.uid() == uid) else { return };
     let stored: PodStatus = object.get("status").and_then(typed).unwrap_or_default();
-    let own = [SCHEDULED, SANDBOX, INITIALIZED, READY, CONTAINERS_READY];
+    let mut own = vec![SCHEDULED, SANDBOX, INITIALIZED, READY, CONTAINERS_READY];
+    // Others give this one, too.
+    if report.has_condition(DISRUPTION) {
+        own.push(DISRUPTION);
+    }
     let foreign: Vec<PodCondition> =
         stored.conditions.into_iter().flatten().filter(|condition| !own.contains(&condition.type_.as_str())).collect();
     let mut status = report.status.clone();

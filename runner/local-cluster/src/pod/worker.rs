@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::container::{Context, Update};
+use super::control::Control;
 use super::status::{self, Report};
 use super::volumes::{self, Volumes};
 use super::{Desired, NODE};
@@ -26,6 +27,7 @@ pub(super) struct Worker {
     uid: String,
     pod: Pod,
     folder: PathBuf,
+    control: Control,
     desired: watch::Receiver<Desired>,
     objects: watch::Receiver<u64>,
     report: Report,
@@ -75,11 +77,12 @@ impl Worker {
         uid: String,
         pod: Pod,
         folder: PathBuf,
-        desired: watch::Receiver<Desired>,
+        control: Control,
         objects: watch::Receiver<u64>,
     ) -> Self {
+        let desired = control.desired();
         let report = Report::new(&pod);
-        Self { shared, key, uid, pod, folder, desired, objects, report }
+        Self { shared, key, uid, pod, folder, control, desired, objects, report }
     }
 
     /// Runs the pod to its end. The object is left to whoever deletes it, unless its deletion waited for this.
@@ -88,7 +91,7 @@ impl Worker {
         if matches!(is_over, Some("Succeeded" | "Failed")) {
             return;
         }
-        let scripts = self.shared.faults.strike("run", "pods", &self.key.name);
+        let scripts = self.shared.faults.strike("run", "pods", &self.key.name, None);
         match self.start().await {
             Ok(volumes) => self.run_containers(volumes, &scripts).await,
             Err(Refused::Stopped) => {}
@@ -99,19 +102,22 @@ impl Worker {
                 return self.confirm();
             }
         }
-        self.report.end(self.shared.clock.node_now());
+        self.report.end(self.shared.clock.node_now(), self.control.cause());
         self.write();
         self.confirm();
     }
 
     /// Nothing of the pod runs any more.
     fn confirm(&self) {
-        self.shared.store().confirm_stopped(&self.key, &self.uid);
+        if self.control.is_lost() {
+            return;
+        }
+        self.shared.store().confirm_stopped(&self.key, &self.uid, self.shared.now());
     }
 
     async fn start(&mut self) -> Result<Volumes, Refused> {
         self.schedule().await?;
-        let struck = self.shared.faults.strike("admit", "pods", &self.key.name);
+        let struck = self.shared.faults.strike("admit", "pods", &self.key.name, None);
         if let Some((reason, message)) = struck.rejection() {
             return Err(Refused::Rejected { reason: reason.to_owned(), message: message.to_owned() });
         }
@@ -132,7 +138,7 @@ impl Worker {
                 stopped = stop(&mut self.desired) => return Err(stopped),
             }
         }
-        let struck = self.shared.faults.strike("schedule", "pods", &self.key.name);
+        let struck = self.shared.faults.strike("schedule", "pods", &self.key.name, None);
         if let Some((lasting, message)) = struck.unschedulable() {
             self.report.unscheduled("Unschedulable", message, self.shared.now());
             self.write();
@@ -248,6 +254,7 @@ impl Worker {
             volumes: volumes.clone(),
             objects: self.objects.clone(),
             script: scripts.script(&container.name),
+            log_limit: scripts.log_limit(),
             updates: group.sender.clone(),
             index,
         };
@@ -294,10 +301,11 @@ impl Worker {
                 self.tell(false, "Started", &format!("Started container {name}"), &path);
                 self.report.running(index, since);
             }
+            Update::Warning { reason, message } => self.tell(true, &reason, &message, ""),
             Update::Note(message) => self.tell(false, "MountPathsRewritten", &message, &path),
             Update::Ended(terminated) => {
                 member.is_over = true;
-                if terminated.reason.as_deref() == Some("StartError") {
+                if terminated.reason.as_deref().is_some_and(never_ran) {
                     let message = terminated.message.clone().unwrap_or_default();
                     self.tell(true, "Failed", &format!("Error: {message}"), &path);
                 }
@@ -309,6 +317,9 @@ impl Worker {
     }
 
     fn write(&mut self) {
+        if self.control.is_lost() {
+            return;
+        }
         status::write(&self.shared, &self.key, &self.uid, &mut self.report);
     }
 
@@ -317,6 +328,9 @@ impl Worker {
     }
 
     fn tell_as(&self, component: &str, is_warning: bool, reason: &str, message: &str, field_path: &str) {
+        if self.control.is_lost() {
+            return;
+        }
         let now = self.shared.now();
         let mut store = self.shared.store();
         let Some(pod) = store.get(&self.key).filter(|pod| pod.uid() == self.uid).cloned() else { return };
@@ -326,6 +340,11 @@ impl Worker {
 
 fn field_path(name: &str, is_init: bool) -> String {
     format!("spec.{}{{{name}}}", if is_init { "initContainers" } else { "containers" })
+}
+
+/// Whether a container that ended for this reason had not begun.
+pub(super) fn never_ran(reason: &str) -> bool {
+    matches!(reason, "StartError" | "ContainerCannotRun")
 }
 
 /// Returns when the pod is to stop.

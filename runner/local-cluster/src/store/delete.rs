@@ -13,6 +13,8 @@ use crate::resource::Resource;
 pub(crate) const FOREGROUND: &str = "foregroundDeletion";
 /// Holds an owner until its dependents have forgotten it.
 pub(crate) const ORPHAN: &str = "orphan";
+/// Holds an object as long as a fault hook says.
+const HELD: &str = "example.com/held";
 
 /// What a pod gets when nobody said how long; the Kubernetes default.
 const DEFAULT_POD_GRACE_SECONDS: i64 = 30;
@@ -69,6 +71,9 @@ impl Store {
         let mut marked = Value::clone(&object);
         apply_propagation(&mut marked, how.propagation.unwrap_or_else(|| default_propagation(key.resource)));
         mark(key.resource, &mut marked, how.grace_seconds, now);
+        if !object.is_being_deleted() {
+            self.hold(key, &mut marked, now);
+        }
         Ok(match self.settle(key, marked) {
             super::Settled::Removed(last) => Deleted::Gone(last),
             super::Settled::Kept(object) => Deleted::Pending(object),
@@ -82,10 +87,35 @@ impl Store {
         Ok(object.clone())
     }
 
-    /// The node says that nothing of the pod runs any more: the rest of its grace period is given up.
-    pub(crate) fn confirm_stopped(&mut self, key: &Key, uid: &str) {
+    /// Puts a finalizer on an object whose deletion begins, if a fault hook says so.
+    fn hold(&mut self, key: &Key, object: &mut Value, now: Timestamp) {
+        let struck = self.faults.strike("remove", key.resource.plural(), &key.name, Some(object));
+        if let Some(lasting) = struck.hold() {
+            add_finalizer(object, HELD);
+            if let Some(until) = lasting.and_then(|lasting| later(now, lasting)) {
+                self.held.insert(object.uid().to_owned(), until);
+            }
+        }
+    }
+
+    /// Lets go of what was held long enough. Returns when the next is due.
+    pub(crate) fn release_held(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let due: Vec<String> =
+            self.held.iter().filter(|(_, until)| **until <= now).map(|(uid, _)| uid.clone()).collect();
+        for uid in due {
+            self.held.remove(&uid);
+            if let Some(key) = self.by_uid(&uid).map(|(key, _)| key.clone()) {
+                self.modify(&key, |object| remove_finalizer(object, HELD));
+            }
+        }
+        self.held.values().min().copied()
+    }
+
+    /// The node says that nothing of the pod runs any more: the rest of its grace period is given up, as by a kubelet's
+    /// own DELETE without grace.
+    pub(crate) fn confirm_stopped(&mut self, key: &Key, uid: &str, now: Timestamp) {
         if self.get(key).is_some_and(|pod| pod.uid() == uid && pod.is_being_deleted()) {
-            self.modify(key, |pod| set(metadata_mut(pod), "deletionGracePeriodSeconds", 0));
+            self.modify(key, |pod| mark(key.resource, pod, Some(0), now));
         }
     }
 
@@ -135,7 +165,8 @@ fn apply_propagation(object: &mut Value, propagation: Propagation) {
     }
 }
 
-/// Sets `deletionTimestamp` and `deletionGracePeriodSeconds`; a later call may only shorten the grace.
+/// Sets `deletionTimestamp` and `deletionGracePeriodSeconds`; a later call may only shorten the grace. Both move together:
+/// the stamp stays the time of the first request plus the grace.
 fn mark(resource: Resource, object: &mut Value, asked: Option<i64>, now: Timestamp) {
     let grace = if resource == Resource::Pods { pod_grace(object, asked) } else { 0 };
     if !object.is_being_deleted() {

@@ -38,6 +38,31 @@ async fn in_the_background_the_job_goes_first_and_its_pod_ends_with_grace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_that_has_stopped_gives_up_the_rest_of_its_grace_with_its_stamp() {
+    let cluster = support::paused().await;
+    cluster.script(Script::new().forever());
+    cluster.create::<Pod>(support::pod("p", json!({}))).await.unwrap();
+    cluster.until::<Pod>("p", |pod| phase(pod) == "Running").await;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let delete = async {
+        cluster.api::<Pod>().delete("p", &DeleteParams::default().grace_period(20)).await.unwrap();
+    };
+    let (seen, ()) = tokio::join!(cluster.watch_until::<Pod>("p", |pod| pod.is_none()), delete);
+    let mut marks: Vec<(i64, String)> = seen
+        .iter()
+        .filter_map(|pod| {
+            let then = pod.metadata.deletion_timestamp.as_ref()?.0;
+            Some((pod.metadata.deletion_grace_period_seconds?, then.to_string()))
+        })
+        .collect();
+    marks.dedup();
+    // The stamp less the grace is always the time of the request.
+    let expected = [(20, "2026-01-01T00:00:25Z"), (0, "2026-01-01T00:00:05Z")];
+    assert_eq!(marks, expected.map(|(grace, then)| (grace, then.to_owned())));
+    cluster.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_the_foreground_the_job_goes_last() {
     let cluster = support::paused().await;
     let pod = running_job(&cluster).await;

@@ -1,4 +1,9 @@
-//! The fault hooks, each once.
+//! The fault hooks, each at least once.
+
+mod disruption;
+mod events;
+mod objects;
+mod requests;
 
 use std::time::Duration;
 

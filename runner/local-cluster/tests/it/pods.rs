@@ -207,7 +207,7 @@ async fn a_signal_is_128_and_its_number() {
 async fn deletion_sends_sigterm_to_the_whole_group() {
     let cluster = support::real().await;
     // The child ignores nothing and has no parent to tell it.
-    let script = "sleep 600 & echo $!; trap 'echo stopping; exit 3' TERM; wait";
+    let script = "trap 'echo stopping; exit 3' TERM; sleep 600 & echo $!; wait";
     cluster.create::<Pod>(pod("p", json!({"command": ["sh", "-c", script]}))).await.unwrap();
     let child = first_line(&cluster, "p").await;
     assert!(is_alive(&child));
