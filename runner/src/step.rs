@@ -252,7 +252,7 @@ impl Attempt {
         let mut timers = Timers::new(&self.shared.waits);
         let mut lookups = timers::Lookups::default();
         let mut shown = None;
-        let mut looking: Option<Pin<Box<dyn Future<Output = (String, Vec<Event>)> + Send + '_>>> = None;
+        let mut looking: Option<Looking<'_>> = None;
         let mut told = Vec::new();
         let mut remarks = BTreeSet::new();
         loop {
@@ -439,6 +439,9 @@ impl Attempt {
         self.shared.remember(entry).await;
     }
 }
+
+/// A list of events on its way: of which object, and what there is.
+type Looking<'a> = Pin<Box<dyn Future<Output = (String, Vec<Event>)> + Send + 'a>>;
 
 /// A task that ends with whoever waits for it.
 struct AbortOnDrop<T>(JoinHandle<T>);
