@@ -98,7 +98,6 @@ impl Cleanup {
     }
 
     /// Keeps what is known of the attempt up to date until it is cleaned.
-    #[must_use]
     pub(super) fn of_attempt(self, attempted: Attempted) -> Cleanup {
         Cleanup { attempted: Some(attempted), ..self }
     }
