@@ -153,8 +153,23 @@ pub struct Check {
     #[command(flatten)]
     pub rules: Rules,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = CheckFormat::Human)]
+    pub format: CheckFormat,
+}
+
+/// How `check` prints. All but `human` are documents: standard output holds one and nothing else, at every exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people.
+    Human,
+    /// For programs: standard output holds the JSON and nothing else.
+    Json,
+    /// For code scanning and editors: a SARIF 2.1.0 log.
+    Sarif,
+    /// For GitHub Actions: workflow commands, shown at the lines of a change.
+    Github,
+    /// For the test reports of CI systems: JUnit XML; an error is a failed test, a warning the output of a passed one.
+    Junit,
 }
 
 /// `runner render`.

@@ -33,9 +33,14 @@ pub fn run(cli: Cli) -> ExitCode {
 
 /// What the shared options mean: the rules in force, base.yaml, and the parameters. A failure is told.
 fn rules(rules: Rules, format: Format, streams: Streams) -> Result<(PolicySet, Base, Vec<String>), ExitCode> {
+    in_force(rules).map_err(|failures| refuse(failures, format, streams))
+}
+
+/// The same, and a failure is handed back.
+fn in_force(rules: Rules) -> Result<(PolicySet, Base, Vec<String>), Vec<Failed>> {
     let Rules { policies, base, mut params, more_params } = rules;
     params.extend(more_params);
-    let set = PolicySet::load(&policies).map_err(|error| refuse(failures(&error), format, streams))?;
+    let set = PolicySet::load(&policies).map_err(|error| failures(&error))?;
     Ok((set, Base::new(base), params))
 }
 

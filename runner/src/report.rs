@@ -1,10 +1,15 @@
 //! What the user sees. Data goes to standard output, words go to standard error; nothing else in the program prints.
 
+mod checked;
 mod exit_code;
 mod explain;
+mod github;
+mod junit;
 mod problems;
 mod render;
+mod replacement;
 mod run;
+mod sarif;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -16,11 +21,15 @@ use serde::Serialize;
 use crate::cli::Color;
 use crate::policy_set::PolicySet;
 
+pub use checked::{Checked, CheckedFile};
 pub use exit_code::ExitCode;
 pub use explain::{ExplainedStep, explain, field_path};
+pub use github::github;
+pub use junit::junit;
 pub use problems::{CheckReport, PolicyInForce, show_problems, summary};
 pub use render::render;
 pub use run::{Output, RunReporter, RunStreams, Sink, Size, spawn};
+pub use sarif::sarif;
 
 /// The two streams of the program.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,10 @@
 //! The command line as a user meets it: each case is a folder of `tests/cli/`.
 //!
-//! `command.txt` holds the arguments, a line each run; `stdout`, `stderr` and `exit` are what must come out. Other files of
-//! the folder are what the command reads.
+//! `command.txt` holds the arguments, a line each run; `< FILE` at its end is standard input. `stdout`, `stderr` and `exit`
+//! are what must come out. Other files of the folder are what the command reads; one that ends in `.wat` is there as a
+//! component, `.wasm`.
+
+mod formats;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,21 +13,35 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use tests::{Runner, Workdir, folders, golden, root};
 
+use crate::hostile::assemble_text;
+
 fn run(folder: &Path) -> Result<()> {
     let workdir = Workdir::new()?;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if path.is_file() && !matches!(name.as_str(), "command.txt" | "stdout" | "stderr" | "exit") {
-            workdir.write(&name, fs::read(&path)?)?;
+        if !path.is_file() || matches!(name.as_str(), "command.txt" | "stdout" | "stderr" | "exit") {
+            continue;
         }
+        match name.strip_suffix(".wat") {
+            Some(name) => workdir.write(&format!("{name}.wasm"), assemble_text(&fs::read_to_string(&path)?))?,
+            None => workdir.write(&name, fs::read(&path)?)?,
+        };
     }
     let commands = fs::read_to_string(folder.join("command.txt")).context("command.txt")?;
     let (mut stdout, mut stderr, mut exit) = (String::new(), String::new(), String::new());
     for line in commands.lines() {
         let dist = root().join("policies/dist");
         let line = line.replace("{policies}", &dist.display().to_string());
-        let output = Runner::new(&workdir)?.args(line.split_whitespace()).run()?;
+        let (arguments, stdin) = match line.split_once(" < ") {
+            Some((arguments, file)) => (arguments, Some(fs::File::open(workdir.path().join(file))?)),
+            None => (line.as_str(), None),
+        };
+        let mut runner = Runner::new(&workdir)?.args(arguments.split_whitespace());
+        if let Some(stdin) = stdin {
+            runner = runner.stdin(stdin);
+        }
+        let output = runner.run()?;
         // Digests change with every build of a component, and where the repository lies is nobody's business.
         let normal = |text: &str| normalise(&text.replace(&dist.display().to_string(), "{policies}"));
         stdout.push_str(&normal(&output.stdout));

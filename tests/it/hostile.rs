@@ -467,8 +467,12 @@ fn component(file: &str) -> Result<Component, LoadError> {
 
 /// The bytes of `tests/hostile/<file>.wat`, with the prelude it asks for.
 pub(crate) fn assemble(file: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile");
-    let mut text = fs::read_to_string(folder.join(file).with_extension("wat")).expect(file);
+    assemble_text(&fs::read_to_string(folder().join(file).with_extension("wat")).expect(file))
+}
+
+/// The bytes of a component that is written as text, with the prelude it asks for.
+pub(crate) fn assemble_text(text: &str) -> Vec<u8> {
+    let mut text = text.to_owned();
     for (prelude, functions) in [
         ("policy-prelude", ["describe", "check-settings", "shape", "review"].as_slice()),
         ("core-prelude", ["describe", "load", "merge", "check", "report", "schema"].as_slice()),
@@ -477,7 +481,7 @@ pub(crate) fn assemble(file: &str) -> Vec<u8> {
         if !text.contains(&include) {
             continue;
         }
-        let mut filled = fs::read_to_string(folder.join(prelude).with_extension("wat")).unwrap();
+        let mut filled = fs::read_to_string(folder().join(prelude).with_extension("wat")).unwrap();
         for function in functions {
             let module = if text.contains(&format!("(export \"{function}\")")) { "$attack" } else { "$good" };
             filled = filled.replace(&format!("${function}-from"), module);
@@ -487,5 +491,9 @@ pub(crate) fn assemble(file: &str) -> Vec<u8> {
         }
         text = text.replace(&include, &filled);
     }
-    wat::parse_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
+    wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile")
 }

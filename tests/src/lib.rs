@@ -124,6 +124,13 @@ impl Runner {
         self
     }
 
+    /// Gives it something to read on standard input.
+    #[must_use]
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Runner {
+        self.command.stdin(stdin);
+        self
+    }
+
     /// Starts and does not wait: the test may send signals.
     ///
     /// # Errors

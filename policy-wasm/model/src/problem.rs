@@ -29,62 +29,69 @@ impl Severity {
     }
 }
 
-/// The codes of the core policy: stable, never renamed, never given a new meaning.
+/// The codes of the core policy and of the program: stable, never renamed, never given a new meaning.
 pub mod code {
-    /// Not readable as one YAML document; too deep, too large, too many aliases.
-    pub const SYNTAX: &str = "core/syntax";
-    /// Wrong YAML type, or null.
-    pub const TYPE: &str = "core/type";
-    /// Key not known in this mapping.
-    pub const UNKNOWN_FIELD: &str = "core/unknown-field";
-    /// A value is missing or blank.
-    pub const REQUIRED: &str = "core/required";
-    /// Number, length or count outside its bounds; a pair in the wrong relation.
-    pub const RANGE: &str = "core/range";
-    /// Not one of the allowed words.
-    pub const ENUM: &str = "core/enum";
-    /// Keys that cannot stand together, or "exactly one of".
-    pub const EXCLUSIVE: &str = "core/exclusive";
-    /// The same key, name, id, path or value twice.
-    pub const DUPLICATE: &str = "core/duplicate";
-    /// Not a quantity, negative, or too large.
-    pub const QUANTITY: &str = "core/quantity";
-    /// Breaks a syntax class, a pattern, a path or a duration rule.
-    pub const FORMAT: &str = "core/format";
-    /// Names something that does not exist.
-    pub const REFERENCE: &str = "core/reference";
-    /// Dependencies form a circle.
-    pub const CYCLE: &str = "core/cycle";
-    /// A name that belongs to the runner or to Kubernetes.
-    pub const RESERVED: &str = "core/reserved";
-    /// `${VAR}` where none may stand.
-    pub const VARIABLE: &str = "core/variable";
-    /// The command is blank, unbalanced, or several commands.
-    pub const COMMAND: &str = "core/command";
-    /// Refused because leaving it out would change what runs.
-    pub const UNSUPPORTED: &str = "core/unsupported";
-    /// Warning: accepted but cannot work, or not everywhere.
-    pub const DOUBTFUL: &str = "core/doubtful";
-    /// Warning: belongs to a scheduler or server, has no effect here.
-    pub const IGNORED: &str = "core/ignored";
-    /// Warning: the command looks like shell text, no shell will read it.
-    pub const NO_SHELL: &str = "core/no-shell";
-    /// Warning: uses the output of a step it does not depend on.
-    pub const NOT_UPSTREAM: &str = "core/not-upstream";
-    /// Warning: a secret value goes into the Job as plain text.
-    pub const SECRET_IN_JOB: &str = "core/secret-in-job";
-    /// Warning: an old spelling, still read.
-    pub const DEPRECATED: &str = "core/deprecated";
-    /// Info: a policy's override changed a value of the file.
-    pub const OVERRIDDEN: &str = "core/overridden";
-    /// The policy could not be asked, or its answer is worth nothing: the step is denied.
-    pub const POLICY_FAILED: &str = "policy/failed";
-    /// Info: a waiver let an error pass.
-    pub const WAIVED: &str = "policy/waived";
-    /// Warning: a waiver has expired and lets nothing pass.
-    pub const WAIVER_EXPIRED: &str = "policy/waiver-expired";
-    /// Warning: a waiver matched nothing.
-    pub const WAIVER_UNUSED: &str = "policy/waiver-unused";
+    use super::Severity;
+
+    /// A code and what it says.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Code {
+        /// The code, `core/required`.
+        pub code: &'static str,
+        /// How grave its problems are, unless a policy in mode warn says it.
+        pub severity: Severity,
+        /// What it says: one sentence.
+        pub about: &'static str,
+    }
+
+    /// Its sentence is both the doc comment of a code and what programs show of it.
+    macro_rules! codes {
+        ($($name:ident = $code:literal, $severity:ident, $about:literal;)+) => {
+            $(
+                #[doc = $about]
+                pub const $name: &str = $code;
+            )+
+
+            /// All of them.
+            pub const ALL: &[Code] = &[$(Code { code: $code, severity: Severity::$severity, about: $about }),+];
+        };
+    }
+
+    codes! {
+        SYNTAX = "core/syntax", Error, "Not readable as one YAML document; too deep, too large, too many aliases.";
+        TYPE = "core/type", Error, "Wrong YAML type, or null.";
+        UNKNOWN_FIELD = "core/unknown-field", Error, "Key not known in this mapping.";
+        REQUIRED = "core/required", Error, "A value is missing or blank.";
+        RANGE = "core/range", Error, "Number, length or count outside its bounds; a pair in the wrong relation.";
+        ENUM = "core/enum", Error, "Not one of the allowed words.";
+        EXCLUSIVE = "core/exclusive", Error, "Keys that cannot stand together, or of which exactly one must stand.";
+        DUPLICATE = "core/duplicate", Error, "The same key, name, id, path or value twice.";
+        QUANTITY = "core/quantity", Error, "Not a quantity, negative, or too large.";
+        FORMAT = "core/format", Error, "Breaks a syntax class, a pattern, a path or a duration rule.";
+        REFERENCE = "core/reference", Error, "Names something that does not exist.";
+        CYCLE = "core/cycle", Error, "Dependencies form a circle.";
+        RESERVED = "core/reserved", Error, "A name that belongs to the runner or to Kubernetes.";
+        VARIABLE = "core/variable", Error, "`${VAR}` where none may stand.";
+        COMMAND = "core/command", Error, "The command is blank, unbalanced, or several commands.";
+        UNSUPPORTED = "core/unsupported", Error, "Refused because leaving it out would change what runs.";
+        DOUBTFUL = "core/doubtful", Warning, "Accepted but cannot work, or not everywhere.";
+        IGNORED = "core/ignored", Warning, "Belongs to a scheduler or server, has no effect here.";
+        NO_SHELL = "core/no-shell", Warning, "The command looks like shell text, no shell will read it.";
+        NOT_UPSTREAM = "core/not-upstream", Warning, "Uses the output of a step it does not depend on.";
+        SECRET_IN_JOB = "core/secret-in-job", Warning, "A secret value goes into the Job as plain text.";
+        DEPRECATED = "core/deprecated", Warning, "An old spelling, still read.";
+        OVERRIDDEN = "core/overridden", Info, "A policy's override changed a value of the file.";
+        POLICY_FAILED = "policy/failed", Error,
+            "The policy could not be asked, or its answer is worth nothing: the step is denied.";
+        WAIVED = "policy/waived", Info, "A waiver let an error pass.";
+        WAIVER_EXPIRED = "policy/waiver-expired", Warning, "A waiver has expired and lets nothing pass.";
+        WAIVER_UNUSED = "policy/waiver-unused", Warning, "A waiver matched nothing.";
+    }
+
+    /// What a code says; none: it is a policy's own.
+    pub fn find(code: &str) -> Option<&'static Code> {
+        ALL.iter().find(|known| known.code == code)
+    }
 }
 
 /// A raw problem of the core policy, before `report` has placed it.

@@ -66,7 +66,7 @@ impl ExplainedStep {
         let origins = merged
             .origins
             .iter()
-            .filter(|(path, _)| !path.is_empty() && field.is_none_or(|field| path::is_within(path, field)))
+            .filter(|(path, origin)| is_told(path, origin) && field.is_none_or(|field| path::is_within(path, field)))
             .map(|(path, origin)| (path.clone(), explained(origin, sources)))
             .collect();
         ExplainedStep { step: step.name.clone(), path: step.path.clone(), config, origins }
@@ -93,10 +93,11 @@ fn explained(origin: &Provenance, sources: &[Source]) -> ExplainedOrigin {
 pub fn explain(step: &Step, merged: &Merged, field: Option<&str>, sources: &[Source]) -> String {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for (path, origin) in &merged.origins {
-        if path.is_empty() || field.is_some_and(|field| !path::is_within(path, field)) {
+        if !is_told(path, origin) || field.is_some_and(|field| !path::is_within(path, field)) {
             continue;
         }
         let Some(value) = shown(&merged.config, path, origin) else { continue };
+        let path = if path.is_empty() { "(the whole block)" } else { path };
         rows.push(Row { path, value, place: place(&origin.layer, origin.position, sources), origin });
     }
     let mut text = String::new();
@@ -122,6 +123,11 @@ pub fn explain(step: &Step, merged: &Merged, field: Option<&str>, sources: &[Sou
     text
 }
 
+/// The whole block is told only when something was cleared with it.
+fn is_told(path: &str, origin: &Provenance) -> bool {
+    !path.is_empty() || !origin.history.is_empty()
+}
+
 /// One line of the explanation.
 struct Row<'a> {
     path: &'a str,
@@ -141,17 +147,20 @@ fn shown(config: &Value, path: &str, origin: &Provenance) -> Option<String> {
     let scalars = |items: &[Value]| items.iter().all(|item| !item.is_object() && !item.is_array());
     match value {
         Value::Object(entries) if entries.is_empty() => Some("{}".to_owned()),
+        Value::Object(entries) if !origin.history.is_empty() => Some(count(entries.len(), "key")),
         // A mapping is shown by its parts, a list by its items; a list of plain values stands on one line.
         Value::Object(_) => None,
         Value::Array(items) if scalars(items) => Some(escape_line(&plain(value))),
-        Value::Array(items) if !origin.history.is_empty() => {
-            let plural = if items.len() == 1 { "" } else { "s" };
-            Some(format!("{} item{plural}", items.len()))
-        }
+        Value::Array(items) if !origin.history.is_empty() => Some(count(items.len(), "item")),
         Value::Array(_) => None,
         _ if in_plain_list(config, path) => None,
         _ => Some(escape_line(&plain(value))),
     }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// Whether a value is an item of a list of plain values, which has one line for all.

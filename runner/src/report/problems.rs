@@ -155,13 +155,13 @@ fn window(line: &str, column: usize) -> (&str, usize) {
 }
 
 /// Where the lines of a text begin, found once for all problems.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
 }
 
 impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         // YAML ends a line at `\n`, `\r\n` and a lone `\r`.
         let bytes = text.as_bytes();
@@ -175,7 +175,7 @@ impl<'a> Lines<'a> {
     }
 
     /// The line with this number, from 1, without its end.
-    fn line(&self, number: usize) -> Option<&'a str> {
+    pub(super) fn line(&self, number: usize) -> Option<&'a str> {
         let from = *self.starts.get(number.checked_sub(1)?)?;
         let to = self.starts.get(number).copied().unwrap_or(self.text.len());
         Some(self.text.get(from..to)?.trim_end_matches(['\n', '\r']))
