@@ -19,7 +19,7 @@ pub fn run(bytes: &[u8]) {
             }
             Part::Dollar => joined.push_str(r"\$"),
             Part::Variable(variable) => {
-                assert_eq!(parse(variable.written), [part.clone()], "{text:?}");
+                assert_eq!(parse(variable.written).as_slice(), std::slice::from_ref(part), "{text:?}");
                 assert!(is_variable(variable.written), "{text:?}: {variable:?}");
                 assert!(is_name(variable.name), "{variable:?}");
                 let path = variable.path.map_or(String::new(), |path| format!(".{path}"));

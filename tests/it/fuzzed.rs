@@ -1,6 +1,7 @@
 //! The fuzz targets without a fuzzer: every input that is kept under `fuzz/seeds/`, every case of the corpus, and the
 //! same with bytes changed.
 
+#[expect(unreachable_pub, reason = "the same file is a library for the fuzzer")]
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
