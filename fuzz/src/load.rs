@@ -132,7 +132,9 @@ impl<'a> Places<'a> {
         // The mark at the beginning of the file takes no column.
         let from = if text.starts_with('\u{feff}') { from.max(3) } else { from };
         let (start, line) = lines.range(..=from).next_back().expect("line 1 begins at 0");
-        let column = text.get(*start..from).unwrap_or_default().trim_start_matches('\u{feff}').chars().count() + 1;
+        let before = text.get(*start..from).unwrap_or_default();
+        let before = if *start == 0 { before.strip_prefix('\u{feff}').unwrap_or(before) } else { before };
+        let column = before.chars().count() + 1;
         assert_eq!((at.line, at.column as usize), (*line, column), "{at:?} in {text:?}: {what:?}");
     }
 
