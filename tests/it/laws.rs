@@ -6,6 +6,7 @@ use model::config::EffectiveConfig;
 use model::field::{Kind, Mapping};
 use model::layer::{Layer, MergeStep, Merged, Origin};
 use model::path::value_at;
+use model::problem::{Severity, code};
 use model::review::Phase;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -63,6 +64,42 @@ fn merge(layers: &[Layer]) -> Merged {
     rules::merge(layers, &[MergeStep { step: "s".to_owned(), ranks }]).unwrap().remove(0)
 }
 
+/// The table of merging on plain JSON: what a higher value makes of a lower one.
+fn over(lower: Option<&Value>, higher: &Value) -> Value {
+    match (lower, higher) {
+        (Some(Value::Object(lower)), Value::Object(higher)) if !higher.is_empty() => {
+            let mut merged = lower.clone();
+            for (key, value) in higher {
+                merged.insert(key.clone(), over(lower.get(key), value));
+            }
+            Value::Object(merged)
+        }
+        _ => higher.clone(),
+    }
+}
+
+/// `value` without empty mappings: those clear, and then the grouping matters.
+fn without_empty(value: Value) -> Value {
+    match value {
+        Value::Object(entries) => {
+            let kept = entries.into_iter().map(|(key, value)| (key, without_empty(value)));
+            Value::Object(kept.filter(|(_, value)| !value.as_object().is_some_and(Map::is_empty)).collect())
+        }
+        other => other,
+    }
+}
+
+/// Reads layers as files give them: base.yaml, `kubernetes:` and `config:`. JSON is YAML.
+fn loaded(base: &Value, dag: &Value, step: &Value) -> rules::Loaded {
+    let base = json!({"kubernetes": base}).to_string();
+    let file = json!({"kubernetes": dag, "steps": [{"id": "s", "type": "k8s", "config": step}]}).to_string();
+    let sources = [
+        rules::Source { name: "base.yaml", text: &base, role: rules::Role::Base },
+        rules::Source { name: "f.yaml", text: &file, role: rules::Role::Workflow },
+    ];
+    rules::load(&sources, &[])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -101,6 +138,87 @@ proptest! {
             if let Some(found) = value_at(&merged.config, path).filter(|_| scalar && !path.contains("values[")) {
                 prop_assert_eq!(Some(found), value, "{}", path);
             }
+        }
+    }
+
+    #[test]
+    fn merging_is_the_table_for_every_key(base in config(), dag in config(), step in config()) {
+        let folded = [&base, &dag, &step].into_iter().fold(json!({}), |lower, higher| over(Some(&lower), higher));
+        let merged = merge(&[
+            layer(Origin::Base, base),
+            layer(Origin::Dag, dag),
+            layer(Origin::Step, step.clone()),
+        ]);
+        // `{}` of a step says nothing, and `over` would clear everything.
+        prop_assume!(step != json!({}));
+        prop_assert_eq!(merged.config, merge(&[layer(Origin::Base, folded)]).config);
+    }
+
+    #[test]
+    fn without_clearing_the_grouping_does_not_matter(base in config(), dag in config(), step in config()) {
+        let [base, dag, step] = [base, dag, step].map(without_empty);
+        prop_assume!([&dag, &step].into_iter().all(|value| *value != json!({})));
+        let upper = over(Some(&dag), &step);
+        let one_by_one = merge(&[layer(Origin::Base, base.clone()), layer(Origin::Dag, dag), layer(Origin::Step, step)]);
+        prop_assert_eq!(one_by_one.config, merge(&[layer(Origin::Base, base), layer(Origin::Step, upper)]).config);
+    }
+
+    #[test]
+    fn an_empty_collection_clears_at_every_layer(base in config(), dag in config(), rank in 0..5_usize) {
+        let policy = Origin::Policy("p".to_owned());
+        let higher = [Origin::Dag, Origin::Step, Origin::CommandLine, policy, Origin::Base][rank].clone();
+        for (key, value) in base.as_object().unwrap() {
+            let empty = match value {
+                Value::Object(_) => json!({}),
+                Value::Array(_) => json!([]),
+                _ => continue,
+            };
+            let mut without = over(Some(&base), &dag);
+            without.as_object_mut().unwrap().remove(key);
+            let layers = [
+                layer(Origin::Base, base.clone()),
+                layer(Origin::Dag, dag.clone()),
+                layer(higher.clone(), json!({ key.clone(): empty })),
+            ];
+            // `{}` of the whole block is another rule.
+            prop_assume!(dag != json!({}));
+            prop_assert_eq!(merge(&layers).config, merge(&[layer(Origin::Base, without)]).config, "{}", key);
+        }
+    }
+
+    #[test]
+    fn history_is_what_lower_layers_held_lowest_first(base in config(), dag in config(), step in config()) {
+        let layers = [layer(Origin::Base, base), layer(Origin::Dag, dag), layer(Origin::Step, step)];
+        let rank = |origin: &Origin| layers.iter().position(|layer| layer.origin == *origin);
+        for (path, origin) in merge(&layers).origins {
+            let ranks: Vec<_> = origin.history.iter().map(|past| rank(&past.layer)).collect();
+            prop_assert!(ranks.is_sorted(), "{}: {:?}", path, origin.history);
+            if origin.layer != Origin::Default {
+                let below = origin.history.iter().all(|past| rank(&past.layer) < rank(&origin.layer) || path.is_empty());
+                prop_assert!(below, "{}: {:?}", path, origin);
+            }
+        }
+    }
+
+    #[test]
+    fn right_layers_are_refused_merged_by_rules_about_values_only(
+        base in config(),
+        dag in config(),
+        step in config(),
+    ) {
+        const IN_LAYERS: [&str; 3] = [code::SYNTAX, code::TYPE, code::UNKNOWN_FIELD];
+        let loaded = loaded(&base, &dag, &step);
+        for problem in &loaded.problems {
+            prop_assert!(!IN_LAYERS.contains(&problem.code.as_str()), "{:?}", problem);
+        }
+        let ranks: Vec<u32> = (0..loaded.layers.len() as u32).collect();
+        let merged = rules::merge(&loaded.layers, &[MergeStep { step: "s".to_owned(), ranks }]).unwrap();
+        let refused = !loaded.problems.is_empty();
+        prop_assert!(refused || merged[0].left_out.is_empty(), "{:?}", merged[0].left_out);
+        prop_assert_eq!(&merged[0].problems, &[]);
+        for problem in rules::check(Phase::Load, &merged).unwrap() {
+            prop_assert!(!IN_LAYERS.contains(&problem.code.as_str()), "{:?}", problem);
+            prop_assert!(problem.position.is_some(), "no place: {:?}", problem);
         }
     }
 
@@ -163,4 +281,14 @@ fn an_empty_block_of_the_file_clears_everything_below_and_of_a_step_nothing() {
     assert_eq!(merge(&[base(), layer(Origin::Dag, json!({}))]).config.get("image"), None);
     assert_eq!(merge(&[base(), layer(Origin::Step, json!({}))]).config["image"], "a");
     assert_eq!(merge(&[base(), layer(Origin::Policy("p".to_owned()), json!({}))]).config["image"], "a");
+}
+
+#[test]
+fn a_policy_that_overrides_a_value_of_the_file_is_named() {
+    let policy = Origin::Policy("p".to_owned());
+    let base = || layer(Origin::Base, json!({"image": "a", "namespace": "n"}));
+    let merged = merge(&[base(), layer(policy, json!({"image": "b", "namespace": "n", "context": "c"}))]);
+    let told: Vec<_> = merged.problems.iter().map(|one| (one.code.as_str(), one.severity, one.path.as_str())).collect();
+    assert_eq!(told, [(code::OVERRIDDEN, Severity::Info, "image")]);
+    assert_eq!(merged.problems[0].message, "policy `p` sets \"b\" here, the file says \"a\"");
 }

@@ -60,6 +60,19 @@ pub(crate) fn read(text: &str, source: u32, problems: &mut Vec<CoreProblem>) -> 
 
 type Failed = Box<CoreProblem>;
 
+/// What the parser says of slips that are often made, and what to do about them.
+const SLIPS: [(&str, &str); 9] = [
+    ("mapping values are not allowed", "is the line indented like its neighbours? a text with `: ` in it needs quotes"),
+    ("simple key expect", "a key needs a colon and a space: `key: value`"),
+    ("unknown anchor", "put `&name` before the first `*name`; a text that begins with `*` needs quotes"),
+    ("quoted scalar", "is the quote closed? in double quotes `\\\\` is a backslash, single quotes need none"),
+    ("unexpected character", "a text that begins with this character needs quotes"),
+    ("only valid inside a block", "is a `{` or `[` before it not closed?"),
+    ("did not find expected ','", "put `,` between two entries, and close with `}` or `]`"),
+    ("valid YAML whitespace", "write a space after the colon, no tab"),
+    ("<document start>", "let all keys of the file begin in the same column"),
+];
+
 /// Makes the tree from parser events.
 struct Builder<'a> {
     places: &'a Places<'a>,
@@ -194,10 +207,7 @@ impl Builder<'_> {
         }
         let rest = self.places.text.get(byte..).unwrap_or_default();
         span.length = rest.chars().next().filter(|next| !next.is_whitespace()).map_or(0, char::len_utf8) as u32;
-        let help = error
-            .info()
-            .contains("mapping values are not allowed")
-            .then_some("is the line indented like its neighbours? a text with `: ` in it needs quotes");
+        let help = SLIPS.iter().find(|(part, _)| error.info().contains(part)).map(|(_, help)| *help);
         self.fail(format!("this is no YAML: {}", error.info()), span, help)
     }
 

@@ -12,9 +12,14 @@ pub(super) struct Places<'a> {
     lead: usize,
     /// Byte offset of every `STRIDE`th character; empty when every character is one byte.
     strides: Vec<u32>,
+    /// Line and column of the end, where it is no line break: the parser thinks of one there.
+    end: Option<(u32, u32)>,
 }
 
 const STRIDE: usize = 256;
+
+/// What ends a line; both together are one end.
+const BREAKS: [char; 2] = ['\n', '\r'];
 
 impl<'a> Places<'a> {
     pub(super) fn new(text: &'a str, lead: usize) -> Self {
@@ -23,7 +28,12 @@ impl<'a> Places<'a> {
         } else {
             text.char_indices().step_by(STRIDE).map(|(byte, _)| byte as u32).collect()
         };
-        Places { text, lead, strides }
+        let mut places = Places { text, lead, strides, end: None };
+        if !text.is_empty() && !text.ends_with(BREAKS) {
+            let end = places.of_byte(text.len());
+            places.end = Some((end.line, end.column));
+        }
+        places
     }
 
     /// Byte offset of character number `index`.
@@ -45,12 +55,11 @@ impl<'a> Places<'a> {
     }
 
     pub(super) fn at(&self, marker: &Marker, byte: usize, length: usize) -> Span {
-        Span {
-            line: marker.line() as u32,
-            column: marker.col() as u32 + 1,
-            offset: (byte + self.lead) as u32,
-            length: length as u32,
-        }
+        let (line, column) = match self.end.filter(|_| byte >= self.text.len()) {
+            Some(end) => end,
+            None => (marker.line() as u32, marker.col() as u32 + 1),
+        };
+        Span { line, column, offset: (byte + self.lead) as u32, length: length as u32 }
     }
 
     /// Whether a quote stands at a place.
@@ -61,8 +70,9 @@ impl<'a> Places<'a> {
 
     /// The first tab that indents a line, on the line of `byte` or one of the next two.
     pub(super) fn indenting_tab(&self, byte: usize) -> Option<usize> {
-        let mut start = self.text.get(..byte)?.rfind('\n').map_or(0, |at| at + 1);
-        for line in self.text.get(start..)?.split_inclusive('\n').take(3) {
+        let mut start = self.text.get(..byte)?.rfind(BREAKS).map_or(0, |at| at + 1);
+        // Between CR and LF stands a line that is empty.
+        for line in self.text.get(start..)?.split_inclusive(BREAKS).take(5) {
             let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
             if let Some(tab) = line.get(..indent).and_then(|indent| indent.find('\t')) {
                 return Some(start + tab);
@@ -74,9 +84,10 @@ impl<'a> Places<'a> {
 
     pub(super) fn of_byte(&self, byte: usize) -> Span {
         let before = self.text.get(..byte).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line_start = before.rfind(BREAKS).map_or(0, |at| at + 1);
+        let breaks = before.matches(BREAKS).count() - before.matches("\r\n").count();
         Span {
-            line: before.matches('\n').count() as u32 + 1,
+            line: breaks as u32 + 1,
             column: before.get(line_start..).unwrap_or_default().chars().count() as u32 + 1,
             offset: (byte + self.lead) as u32,
             length: 1,

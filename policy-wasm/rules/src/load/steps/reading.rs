@@ -309,12 +309,24 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Whether an unknown key probably means one of those that run something.
+    fn misspells_what_runs(&self) -> bool {
+        let known = STEP.fields.iter().map(|field| field.key);
+        self.entries.iter().any(|entry| {
+            STEP.field(&entry.key).is_none()
+                && matches!(
+                    suggest::key(&entry.key, known.clone()),
+                    suggest::Meant::Key("command" | "run" | "script" | "action" | "type")
+                )
+        })
+    }
+
     pub(super) fn command_only(&self, problems: &mut Vec<CoreProblem>) {
         let mut present = ["command", "run", "script"].iter().filter_map(|key| self.entry(key));
         match (present.next(), present.next()) {
             (None, _) => {
-                // A config alone has its problem already: most probably `type: k8s` is missing.
-                if self.is_foreign || self.config.is_some() {
+                // A config alone has its problem already: most probably `type: k8s` is missing. So has a misspelt key.
+                if self.is_foreign || self.config.is_some() || self.misspells_what_runs() {
                     return;
                 }
                 let problem = CoreProblem::error(code::REQUIRED, "the step has nothing to run").help("add a `command`");
