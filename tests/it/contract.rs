@@ -116,7 +116,14 @@ fn the_schema_of_the_file_accepts_what_the_rules_accept() {
             Ok(document) => document,
             Err(error) => panic!("{}: {error}", folder.display()),
         };
-        document.apply_merge().unwrap();
+        // The library merges one level at a time: what was merged in may hold a merge key itself.
+        loop {
+            let before = document.clone();
+            document.apply_merge().unwrap();
+            if document == before {
+                break;
+            }
+        }
         let document: Value = serde_json::to_value(document).unwrap();
         fits(&validator, &document, &folder.display().to_string());
         accepted += 1;
