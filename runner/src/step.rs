@@ -344,15 +344,17 @@ impl Attempt {
         let delete = self.shared.waits.get(WaitKind::Delete);
         let expected = Expected::Uid(uid.clone());
         let gently = async {
-            let deleted =
-                self.cluster.delete_job(self.job.namespace(), self.job.name().as_str(), &expected, delete).await;
+            let target = self.target(expected.clone());
+            let deleted = target.delete(delete).await;
             if !matches!(deleted, Deleted::Accepted | Deleted::Absent) {
                 return Some(deleted);
             }
             let mut facts = attempted.facts();
+            target.tell_wait("the pods get their grace period to end", self.grace + delete);
             // An end of the watches is no end of the pods; then the time is waited for.
             let gone = tokio::time::timeout(self.grace + delete, facts.wait_for(is_gone)).await;
             drop(gone);
+            target.tell_no_wait();
             None
         };
         let failed = tokio::select! {
@@ -384,7 +386,7 @@ impl Attempt {
         // Whether it worked is seen, not believed.
         let _ = tokio::join!(
             futures_util::future::join_all(kill),
-            self.cluster.delete_job(namespace, name, expected, KILL)
+            self.cluster.delete_job(namespace, name, expected, KILL, |_| {})
         );
         let mut facts = attempted.facts();
         let _ = facts.wait_for(is_gone).await;

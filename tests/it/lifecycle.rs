@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use local_cluster::{After, Interruption};
+use local_cluster::{After, Answer, Interruption};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tests::{Output, Runner, Served, Workdir, root};
@@ -351,6 +351,22 @@ fn a_deletion_that_hangs_is_named_and_holds_nothing_up() {
     let kubeconfig = served.kubeconfig().display().to_string();
     let command = format!("kubectl --kubeconfig {kubeconfig} --context local -n default delete job a-");
     assert!(output.stdout.contains(&command), "{output:?}");
+}
+
+#[test]
+fn a_deletion_that_is_refused_is_shown_and_tried_again() {
+    let workdir = Workdir::new().unwrap();
+    let served = Served::start(&workdir).unwrap();
+    served.cluster().faults().on("delete", "jobs", "*").first(2).answer(Answer::status(503, "come back later"));
+    let output = exec(&workdir, &served, &one("true"), &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(
+        output.stderr.contains("waiting for delete: the cluster does not delete the Job: come back later"),
+        "{output:?}"
+    );
+    assert!(!output.stdout.contains("left over"), "{output:?}");
+    assert_eq!(served.requests("delete", "jobs").len(), 3);
+    assert_eq!(served.list(JOBS).unwrap(), Vec::<Value>::new());
 }
 
 #[test]

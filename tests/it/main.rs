@@ -17,4 +17,5 @@ mod fuzzed;
 mod hostile;
 mod laws;
 mod lifecycle;
+mod rules_page;
 mod tidy;

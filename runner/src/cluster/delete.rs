@@ -35,11 +35,18 @@ pub enum Deleted {
 
 impl Cluster {
     /// Deletes a Job with its pods, in the background. Refusals are repeated within `limit`, which begins with the first
-    /// request: how many others wait to be sent is no fault of the server.
+    /// request: how many others wait to be sent is no fault of the server. `tell` hears of each refusal that is not the last.
     ///
     /// # Cancellation
     /// The request that is in flight may still be carried out.
-    pub async fn delete_job(&self, namespace: &str, name: &str, expected: &Expected, limit: Duration) -> Deleted {
+    pub async fn delete_job(
+        &self,
+        namespace: &str,
+        name: &str,
+        expected: &Expected,
+        limit: Duration,
+        tell: impl Fn(&Failure),
+    ) -> Deleted {
         let mut end = None;
         let mut backoff = Backoff::of_requests();
         loop {
@@ -60,6 +67,7 @@ impl Cluster {
             if Instant::now() + wait >= end {
                 return Deleted::Refused(failure);
             }
+            tell(&failure);
             tokio::time::sleep(wait).await;
         }
     }

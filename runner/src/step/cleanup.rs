@@ -3,14 +3,16 @@
 //! The verdict stands before this begins and nothing here changes it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::waits::WaitKind;
 use super::{Shared, Stop};
 use crate::cluster::{Attempted, Cluster, Deleted, Expected, Failure, FailureKind};
-use crate::event::{AttemptState, EventKind, Leftover};
+use crate::event::{AttemptState, EventKind, Leftover, Waiting};
 use crate::journal::Entry;
 
 /// For a Job whose creation was not answered to be seen.
@@ -145,10 +147,7 @@ impl Cleanup {
         let limit = shared.waits.get(WaitKind::Delete);
         let is_clean = match &act {
             Act::Nothing | Act::Keep => true,
-            Act::Delete(target) => {
-                let deleted = target.cluster.delete_job(&target.namespace, &target.name, &target.expected, limit);
-                target.within(deleted, &mut stop).await
-            }
+            Act::Delete(target) => target.within(target.delete(limit), &mut stop).await,
             Act::LookFor(target, unanswered) => {
                 let looked = target.look_for(limit, attempted.as_ref(), *unanswered);
                 target.within(looked, &mut stop).await
@@ -173,6 +172,34 @@ impl Cleanup {
 }
 
 impl Target {
+    /// Deletes the Job; while that is refused the screen says so.
+    pub(super) async fn delete(&self, limit: Duration) -> Deleted {
+        let told = AtomicBool::new(false);
+        let tell = |failure: &Failure| {
+            if !told.swap(true, Ordering::Relaxed) {
+                self.tell_wait(&format!("the cluster does not delete the Job: {failure}"), limit);
+            }
+        };
+        let deleted = self.cluster.delete_job(&self.namespace, &self.name, &self.expected, limit, tell).await;
+        if told.into_inner() {
+            self.tell_no_wait();
+        }
+        deleted
+    }
+
+    /// From now on the screen says what is waited for.
+    pub(super) fn tell_wait(&self, words: &str, limit: Duration) {
+        let since = Timestamp::now();
+        let (kind, words, until) = (WaitKind::Delete.as_str(), words.to_owned(), since.checked_add(limit).ok());
+        let waits = vec![Waiting { kind, words, since, until }];
+        self.shared.events.attempt(&self.step, self.attempt, EventKind::StepWaiting { waits });
+    }
+
+    /// It no longer is.
+    pub(super) fn tell_no_wait(&self) {
+        self.shared.events.attempt(&self.step, self.attempt, EventKind::StepWaiting { waits: Vec::new() });
+    }
+
     /// Deletes, and says whether the Job is gone. When the run shall stop at once it gets a few seconds.
     async fn within(&self, deleted: impl Future<Output = Deleted>, stop: &mut watch::Receiver<Stop>) -> bool {
         let given_up = async {
@@ -192,7 +219,7 @@ impl Target {
     async fn look_for(&self, limit: Duration, attempted: Option<&Attempted>, unanswered: bool) -> Deleted {
         let mut facts = attempted.map(Attempted::facts);
         loop {
-            let deleted = self.cluster.delete_job(&self.namespace, &self.name, &self.expected, limit).await;
+            let deleted = self.delete(limit).await;
             if deleted != Deleted::Absent {
                 return deleted;
             }
@@ -205,7 +232,7 @@ impl Target {
             if tokio::time::timeout(LATE, seen).await == Ok(true) {
                 continue;
             }
-            let again = self.cluster.delete_job(&self.namespace, &self.name, &self.expected, limit).await;
+            let again = self.delete(limit).await;
             return match again {
                 Deleted::Absent if unanswered => Deleted::Refused(Failure {
                     kind: FailureKind::Unavailable { after: None },
