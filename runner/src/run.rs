@@ -9,6 +9,7 @@ mod graph;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
@@ -127,7 +128,14 @@ impl Run {
         });
         let log_slots = Arc::new(Semaphore::new(LOGS_AT_ONCE));
         let ended_log_slots = Arc::new(Semaphore::new(ENDED_LOGS_AT_ONCE));
-        let shared = Arc::new(Shared { events, journal, waits, log_slots, ended_log_slots });
+        let shared = Arc::new(Shared {
+            events,
+            journal,
+            waits,
+            log_slots,
+            ended_log_slots,
+            told_of_logs: AtomicBool::new(false),
+        });
         // Each review keeps a core busy; more at once would only let them wait for each other, against their clocks.
         let reviews = Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from));
         let started = Entry::RunStarted { run: self.id.to_string(), workflow: workflow.name.clone() };

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,6 +63,8 @@ pub struct Shared {
     pub log_slots: Arc<Semaphore>,
     /// Logs of ended containers that may be read beside them.
     pub ended_log_slots: Arc<Semaphore>,
+    /// Whether it was told that the right to read logs is missing: once is enough.
+    pub told_of_logs: AtomicBool,
 }
 
 impl Shared {
@@ -184,7 +187,7 @@ impl Attempt {
         decided.cancel();
         let patience = self.shared.waits.get(WaitKind::Drain) * 2;
         let logged = tokio::select! {
-            logged = &mut following.0 => logged.unwrap_or_default(),
+            logged = self.rest_of_log(&mut following) => logged,
             // Nothing is waited for any more; what came is in the file.
             () = stopped(&mut stop, Stop::AtOnce) => follow::Logged::default(),
             // Nor for a reader of the screen that has stopped reading.
@@ -195,6 +198,23 @@ impl Attempt {
             verdict.notes.extend(logged.notes);
         }
         self.finished(verdict, cleanup.of_attempt(attempted), logged.last_lines).await
+    }
+
+    /// The rest of the log. The screen says that it is waited for, if that takes long.
+    async fn rest_of_log(&self, following: &mut AbortOnDrop<follow::Logged>) -> follow::Logged {
+        let mut timers = Timers::new(&self.shared.waits);
+        timers.run(vec![Wait {
+            kind: WaitKind::Drain,
+            of: String::new(),
+            words: "the rest of the log".to_owned(),
+            allowance: Allowance::Limit,
+        }]);
+        loop {
+            tokio::select! {
+                logged = &mut following.0 => return logged.unwrap_or_default(),
+                () = timers.next() => self.tell(EventKind::StepWaiting { waits: timers.noticed() }),
+            }
+        }
     }
 
     /// Creates the Job.
@@ -412,7 +432,8 @@ impl Attempt {
         let target = self.target(Expected::Uid(uid));
         match (policy, job) {
             (_, JobAtEnd::Gone) => Cleanup::done(target),
-            (Policy::Delete, JobAtEnd::Ended | JobAtEnd::Alive) => Cleanup::delete(target),
+            (Policy::Delete, JobAtEnd::Ended) => Cleanup::delete(target),
+            (Policy::Delete, JobAtEnd::Alive) => Cleanup::delete_alive(target),
             (Policy::Keep, JobAtEnd::Ended) => Cleanup::keep(target),
             (Policy::Keep, JobAtEnd::Alive) => Cleanup::suspend(target),
         }

@@ -370,6 +370,45 @@ fn a_deletion_that_is_refused_is_shown_and_tried_again() {
 }
 
 #[test]
+fn dependents_wait_for_the_pods_when_they_are_told_to() {
+    let workdir = Workdir::new().unwrap();
+    let served = Served::start(&workdir).unwrap();
+    served.cluster().faults().on("remove", "pods", "*").nth(1).hold(None);
+    let dag = format!("{}  - {{id: b, type: k8s, depends: a, config: {{image: x}}, command: echo b}}\n", one("true"));
+    let output = exec(&workdir, &served, &dag, &["--wait", "cleanup=1s"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let note = output.stderr.find("a: note: the pods of the Job were still there after 1 s; the run goes on");
+    let next = output.stderr.find("b: started");
+    assert!(note.is_some() && note < next, "{output:?}");
+    // Those of b went in time.
+    assert!(!output.stderr.contains("b: note"), "{output:?}");
+}
+
+#[test]
+fn without_the_right_to_read_logs_the_run_goes_on_and_says_so_once() {
+    let workdir = Workdir::new().unwrap();
+    let served = Served::start(&workdir).unwrap();
+    served.cluster().faults().on("get", "pods/log", "*").answer(Answer::status(403, "pods/log is forbidden"));
+    let dag = format!("{}  - {{id: b, type: k8s, config: {{image: x}}, command: echo b}}\n", one("echo a"));
+    let output = exec(&workdir, &served, &dag, &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let warning = "logs cannot be read: pods/log is forbidden; a Role needs the rule";
+    assert_eq!(output.stderr.matches(warning).count(), 1, "{output:?}");
+}
+
+#[test]
+fn without_the_right_to_watch_nothing_is_created() {
+    let workdir = Workdir::new().unwrap();
+    let served = Served::start(&workdir).unwrap();
+    served.cluster().faults().on("watch", "pods", "*").answer(Answer::status(403, "pods is forbidden"));
+    let output = exec(&workdir, &served, &one("true"), &[]);
+    assert_eq!(output.code, Some(4), "{output:?}");
+    assert!(output.stderr.contains("cannot watch pods in namespace `default`: pods is forbidden"), "{output:?}");
+    assert!(output.stderr.contains("resources: [pods], verbs: [list, watch]"), "{output:?}");
+    assert_eq!(served.requests("create", "jobs"), []);
+}
+
+#[test]
 fn a_job_that_comes_late_is_deleted_after_an_interrupt() {
     let workdir = Workdir::new().unwrap();
     let served = Served::start(&workdir).unwrap();

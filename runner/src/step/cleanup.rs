@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::facts::Facts;
 use super::waits::WaitKind;
 use super::{Shared, Stop};
 use crate::cluster::{Attempted, Cluster, Deleted, Expected, Failure, FailureKind};
@@ -54,7 +55,8 @@ pub struct Cleanup {
 #[derive(Debug)]
 enum Act {
     Nothing,
-    Delete(Target),
+    /// Whether its end is waited for: it was judged while something of it might still start.
+    Delete(Target, bool),
     Keep,
     Suspend(Target),
     LookFor(Target, bool),
@@ -70,7 +72,12 @@ impl Cleanup {
 
     /// The Job is deleted.
     pub(super) fn delete(target: Target) -> Cleanup {
-        Cleanup::of(target, Act::Delete)
+        Cleanup::of(target, |target| Act::Delete(target, false))
+    }
+
+    /// The Job is deleted although it has not ended: it is clean when Job and pods are seen to be gone.
+    pub(super) fn delete_alive(target: Target) -> Cleanup {
+        Cleanup::of(target, |target| Act::Delete(target, true))
     }
 
     /// Nobody knows whether there is a Job: a request for it has failed, or (`unanswered`) was never answered.
@@ -120,9 +127,11 @@ impl Cleanup {
         }
         let (step, attempt, shared) = (self.step.clone(), self.attempt, self.shared.clone());
         self.run(stop.clone()).await;
-        let mut facts = attempted?.facts();
+        // As long as it lives the facts are kept up to date.
+        let attempted = attempted?;
+        let mut facts = attempted.facts();
         let gone = tokio::select! {
-            gone = tokio::time::timeout(limit, facts.wait_for(super::is_gone)) => gone.is_ok(),
+            gone = tokio::time::timeout(limit, facts.wait_for(is_removed)) => matches!(gone, Ok(Ok(_))),
             () = super::stopped(&mut stop, Stop::Gently) => true,
         };
         if !gone {
@@ -147,7 +156,10 @@ impl Cleanup {
         let limit = shared.waits.get(WaitKind::Delete);
         let is_clean = match &act {
             Act::Nothing | Act::Keep => true,
-            Act::Delete(target) => target.within(target.delete(limit), &mut stop).await,
+            Act::Delete(target, confirm) => {
+                let attempted = attempted.as_ref().filter(|_| *confirm);
+                target.within(target.delete_and_see(limit, attempted), &mut stop).await
+            }
             Act::LookFor(target, unanswered) => {
                 let looked = target.look_for(limit, attempted.as_ref(), *unanswered);
                 target.within(looked, &mut stop).await
@@ -171,6 +183,11 @@ impl Cleanup {
     }
 }
 
+/// Whether Job and pods are no longer there: a volume that attaches to one node only is free then.
+fn is_removed(facts: &Facts) -> bool {
+    facts.job_gone() && facts.pods().iter().all(|pod| pod.is_gone)
+}
+
 impl Target {
     /// Deletes the Job; while that is refused the screen says so.
     pub(super) async fn delete(&self, limit: Duration) -> Deleted {
@@ -185,6 +202,19 @@ impl Target {
             self.tell_no_wait();
         }
         deleted
+    }
+
+    /// The same, and waits within `limit` until a watch has seen the end of Job and pods, if there is one.
+    async fn delete_and_see(&self, limit: Duration, attempted: Option<&Attempted>) -> Deleted {
+        let deleted = self.delete(limit).await;
+        let (Some(attempted), Deleted::Accepted) = (attempted, &deleted) else { return deleted };
+        let mut facts = attempted.facts();
+        let gone = matches!(tokio::time::timeout(limit, facts.wait_for(super::is_gone)).await, Ok(Ok(_)));
+        if gone {
+            return deleted;
+        }
+        let words = format!("it is being deleted, but was still there after {} s", limit.as_secs());
+        Deleted::Refused(Failure { kind: FailureKind::Unavailable { after: None }, words })
     }
 
     /// From now on the screen says what is waited for.

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -144,6 +145,9 @@ impl Follow {
                         FailureKind::NotFound => self.is_gone(&pod.uid),
                         _ => false,
                     };
+                    if failure.kind == FailureKind::Forbidden {
+                        self.tell_of_missing_right(&failure.words);
+                    }
                     // While the container runs the node may get ready; after its end only for a while.
                     if final_answer || is_over {
                         break Err(match failure.kind {
@@ -212,6 +216,15 @@ impl Follow {
         }
         self.pass_on(pod, &mut pieces, sink).await;
         read
+    }
+
+    fn tell_of_missing_right(&self, words: &str) {
+        if !self.shared.told_of_logs.swap(true, Ordering::Relaxed) {
+            let text = format!(
+                "logs cannot be read: {words}; a Role needs the rule {{apiGroups: [\"\"], resources: [pods/log], verbs: [get]}}"
+            );
+            self.shared.events.run(EventKind::Warning { text });
+        }
     }
 
     /// Passes pieces to the file and the screen. Returns the node's words where there is no log.
