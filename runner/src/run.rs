@@ -164,12 +164,18 @@ impl Context {
         for merged in effective.merged() {
             let Some(step) = effective.workflow().step(&merged.step) else { continue };
             let scope = self.run.scope.of_step(step);
-            let text = |key: &str| merged.config.get(key).and_then(|value| value.as_str()).map(|text| scope.text(text));
-            let (named, file, name) = (text("namespace"), text("kubeconfig"), text("context"));
+            // As at submit, variables are put in where a file has written them, and nowhere else.
+            let is_open = |key: &str| merged.variables.iter().any(|path| path == key);
+            let text = |key: &str| {
+                let written = merged.config.get(key).and_then(|value| value.as_str())?;
+                Some(if is_open(key) { scope.text(written) } else { written.to_owned() })
+            };
+            let keys = ["namespace", "kubeconfig", "context"];
             // What still holds a variable is opened when its step starts, if it ever does.
-            if [&named, &file, &name].into_iter().flatten().any(|text| text.contains("${")) {
+            if keys.iter().any(|key| is_open(key) && text(key).is_some_and(|text| text.contains('$'))) {
                 continue;
             }
+            let [named, file, name] = keys.map(text);
             let kubeconfig = kubeconfig(file.as_deref(), merged, effective.sources());
             known.insert((Target { kubeconfig, context: name }, named));
         }

@@ -123,6 +123,9 @@ pub struct Ended {
     pub last_lines: Vec<Bytes>,
 }
 
+/// The verdict on an attempt whose cluster stayed away: its Job may run on.
+struct OutOfContact(Verdict);
+
 /// An attempt without a Job.
 struct NotCreated {
     verdict: Verdict,
@@ -164,7 +167,6 @@ impl Attempt {
             step: self.step.clone(),
             attempt: self.number,
             shared: self.shared.clone(),
-            limits: self.shared.waits.clone(),
         };
         let mut following = AbortOnDrop(tokio::spawn(follow.run(self.log.clone())));
 
@@ -177,10 +179,11 @@ impl Attempt {
         };
         let is_stopped = decision.is_err();
         let (mut verdict, cleanup) = match decision {
-            Ok(decision) => {
+            Ok(Ok(decision)) => {
                 let cleanup = self.cleanup(self.policy, decision.job, uid);
                 (self.explained(&attempted, decision).await, cleanup)
             }
+            Ok(Err(OutOfContact(verdict))) => (verdict, Cleanup::leave_alone(self.target(Expected::Uid(uid)))),
             Err(stop) => self.stop(&attempted, uid, stop).await,
         };
         self.state(AttemptState::Draining, verdict.pod.clone(), false);
@@ -207,7 +210,7 @@ impl Attempt {
             kind: WaitKind::Drain,
             of: String::new(),
             words: "the rest of the log".to_owned(),
-            allowance: Allowance::Limit,
+            allowance: Allowance::After(self.shared.waits.get(WaitKind::Drain) * follow::NOT_READY),
         }]);
         loop {
             tokio::select! {
@@ -266,7 +269,7 @@ impl Attempt {
     }
 
     /// Waits for the verdict.
-    async fn watch(&self, attempted: &Attempted) -> Decision {
+    async fn watch(&self, attempted: &Attempted) -> Result<Decision, OutOfContact> {
         let mut facts = attempted.facts();
         let mut contact = attempted.contact();
         let mut timers = Timers::new(&self.shared.waits);
@@ -279,7 +282,7 @@ impl Attempt {
             let away = contact.borrow_and_update().lost().map(|(since, failure)| (since, failure.clone()));
             let judgement = judge(&facts.borrow_and_update(), &timers.expired());
             let Open { state, mut waits, events_of, remarks: said } = match judgement {
-                Judgement::Decided(decision) => return *decision,
+                Judgement::Decided(decision) => return Ok(*decision),
                 Judgement::Open(open) => open,
             };
             for text in said {
@@ -289,7 +292,7 @@ impl Attempt {
             }
             if let Some((since, failure)) = &away {
                 if since.elapsed() >= self.shared.waits.get(WaitKind::Api) {
-                    return self.out_of_contact(failure);
+                    return Err(self.out_of_contact(failure));
                 }
                 waits.push(self.api_wait(format!("the cluster does not answer: {failure}")));
             }
@@ -351,12 +354,12 @@ impl Attempt {
         (uid, events)
     }
 
-    fn out_of_contact(&self, failure: &crate::cluster::Failure) -> Decision {
+    fn out_of_contact(&self, failure: &crate::cluster::Failure) -> OutOfContact {
         let mut verdict =
             Verdict::new(Outcome::Lost, format!("the cluster stayed away, so nobody knows how it ended: {failure}"));
         let look = self.cluster.kubectl(self.job.namespace(), &format!("get job {}", self.job.name()));
         verdict.hint = look.map(|look| format!("the Job was left alone; look with `{look}`"));
-        Decision { verdict, job: JobAtEnd::Gone, events_of: Vec::new(), failed_init: None }
+        OutOfContact(verdict)
     }
 
     /// Deletes the Job and waits until its pods have ended, at most for their grace period and *delete*.

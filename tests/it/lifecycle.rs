@@ -354,6 +354,32 @@ fn a_deletion_that_hangs_is_named_and_holds_nothing_up() {
 }
 
 #[test]
+fn a_log_that_breaks_again_and_again_does_not_hold_the_step() {
+    let workdir = Workdir::new().unwrap();
+    let served = Served::start(&workdir).unwrap();
+    // Each answer brings what was there before, and never the end: more than any buffer on the way, or nothing would come.
+    let faults = served.cluster().faults();
+    faults.on("get", "pods/log", "*").interrupt(After::Bytes(2_000_000), Interruption::Reset);
+    let dag = one("seq 200000");
+    let child = runner(&workdir, &served, &dag, &["--quiet", "--wait", "drain=300ms"]).start().unwrap();
+    assert_eq!(ended(child), Some(0));
+    assert!(served.requests("get", "pods/log").len() > 1);
+}
+
+#[test]
+fn a_job_whose_creation_was_never_confirmed_is_looked_for_and_deleted_after_an_interrupt() {
+    let workdir = Workdir::new().unwrap();
+    let served = Served::start(&workdir).unwrap();
+    served.cluster().faults().on("create", "jobs", "*").commit_then(Answer::status(503, "come back later"));
+    let child = runner(&workdir, &served, &one("sleep 100"), &[]).start().unwrap();
+    until(|| !served.list(JOBS).unwrap().is_empty(), || "no Job is created".to_owned());
+    send(&child, Signal::INT);
+    assert_eq!(ended(child), Some(130));
+    assert_eq!(served.list(JOBS).unwrap(), Vec::<Value>::new());
+    gone(&served, PODS);
+}
+
+#[test]
 fn a_deletion_that_is_refused_is_shown_and_tried_again() {
     let workdir = Workdir::new().unwrap();
     let served = Served::start(&workdir).unwrap();

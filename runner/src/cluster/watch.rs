@@ -18,7 +18,6 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
 
 use super::Cluster;
 use super::retry::{ANSWER, Backoff, Failure, Kind, answered};
@@ -38,9 +37,7 @@ const JOB_NAME_LABELS: [&str; 2] = ["batch.kubernetes.io/job-name", "job-name"];
 #[derive(Debug)]
 pub struct Watched {
     registry: Arc<Registry>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    _stop_when_dropped: DropGuard,
+    _stop: DropGuard,
 }
 
 /// The watches could not be opened.
@@ -200,14 +197,12 @@ impl Watched {
             attempts: Mutex::new(HashMap::new()),
             contact: watch::Sender::new(Contact::default()),
         });
-        let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let watch_jobs = keep(jobs, of_jobs.version, job_events, registry.clone());
         let watch_pods = keep(pods, of_pods.version, pod_events, registry.clone());
-        tasks.spawn(stop.clone().run_until_cancelled_owned(watch_jobs));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(watch_pods));
-        tasks.close();
-        Ok(Watched { registry, tasks, _stop_when_dropped: stop.clone().drop_guard(), stop })
+        tokio::spawn(stop.clone().run_until_cancelled_owned(watch_jobs));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(watch_pods));
+        Ok(Watched { registry, _stop: stop.drop_guard() })
     }
 
     /// From now on what is seen of the Job with this name is put into the facts: begin before it is created.
@@ -216,12 +211,6 @@ impl Watched {
         let entry = Entry { facts: facts.clone(), created: None, seen: false, pods: HashSet::new() };
         self.registry.lock().insert(name.to_owned(), entry);
         Attempted { name: name.to_owned(), facts, registry: self.registry.clone() }
-    }
-
-    /// Ends the watches.
-    pub async fn close(self) {
-        self.stop.cancel();
-        self.tasks.wait().await;
     }
 }
 

@@ -55,6 +55,7 @@ pub struct Cleanup {
 #[derive(Debug)]
 enum Act {
     Nothing,
+    LeaveAlone,
     /// Whether its end is waited for: it was judged while something of it might still start.
     Delete(Target, bool),
     Keep,
@@ -65,7 +66,12 @@ enum Act {
 }
 
 impl Cleanup {
-    /// There is no Job, or it is left alone on purpose.
+    /// Nobody can reach the Job: what becomes of it is for those to say who take the run up again.
+    pub(super) fn leave_alone(target: Target) -> Cleanup {
+        Cleanup::of(target, |_| Act::LeaveAlone)
+    }
+
+    /// There is no Job.
     pub(super) fn done(target: Target) -> Cleanup {
         Cleanup::of(target, |_| Act::Nothing)
     }
@@ -156,6 +162,7 @@ impl Cleanup {
         let limit = shared.waits.get(WaitKind::Delete);
         let is_clean = match &act {
             Act::Nothing | Act::Keep => true,
+            Act::LeaveAlone => false,
             Act::Delete(target, confirm) => {
                 let attempted = attempted.as_ref().filter(|_| *confirm);
                 target.within(target.delete_and_see(limit, attempted), &mut stop).await

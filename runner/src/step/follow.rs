@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::facts::{Facts, StepPhase};
 use super::log_stream::{LogReader, Piece};
-use super::waits::{WaitKind, Waits};
+use super::waits::WaitKind;
 use super::{Shared, at};
 use crate::cluster::{Backoff, Cluster, FailureKind, LogChunk};
 use crate::event::EventKind;
@@ -26,8 +26,9 @@ use crate::journal::new_file;
 
 /// After a clean end of the stream: for the container's end to be seen.
 const END_SEEN: Duration = Duration::from_secs(2);
-/// After the container's end: a node that is new, or busy, may not serve logs yet, and connections break.
-const NOT_READY: Duration = Duration::from_secs(60);
+/// So many times *drain*, a minute by default, are given after the container's end without a new line: a node that is new,
+/// or busy, may not serve logs yet, and connections break.
+pub(super) const NOT_READY: u32 = 6;
 /// Silence in an answer that has not come to the last line.
 const SEARCH: Duration = Duration::from_secs(2);
 /// Lines that are shown of the log of a failure.
@@ -45,7 +46,6 @@ pub(super) struct Follow {
     pub(super) step: Arc<str>,
     pub(super) attempt: u32,
     pub(super) shared: Arc<Shared>,
-    pub(super) limits: Waits,
 }
 
 /// A log that was read.
@@ -131,12 +131,10 @@ impl Follow {
             if ended {
                 idle.get_or_insert_with(Instant::now);
             }
-            let is_over = idle.is_some_and(|since| since.elapsed() >= NOT_READY);
+            let is_over = idle.is_some_and(|since| since.elapsed() >= self.limit(WaitKind::Drain) * NOT_READY);
             let since = reader.connect();
-            let opened = self
-                .cluster
-                .open_log(&self.namespace, &pod.name, since, !ended, self.limits.get(WaitKind::Silence))
-                .await;
+            let opened =
+                self.cluster.open_log(&self.namespace, &pod.name, since, !ended, self.limit(WaitKind::Silence)).await;
             let mut connection = match opened {
                 Ok(connection) => connection,
                 Err(failure) => {
@@ -167,7 +165,7 @@ impl Follow {
                 let chunk = tokio::select! {
                     chunk = connection.next() => chunk,
                     () = self.end_of(&pod.uid), if !ended && drained.is_none() => {
-                        drained = Some(Instant::now() + self.limits.get(WaitKind::Drain));
+                        drained = Some(Instant::now() + self.limit(WaitKind::Drain));
                         continue;
                     }
                     () = at(drained) => break Broke::Drained,
@@ -179,10 +177,13 @@ impl Follow {
                 };
                 match chunk {
                     Ok(LogChunk::Bytes(bytes)) => {
-                        backoff.reset();
-                        idle = None;
                         search_ends = Instant::now() + SEARCH;
                         reader.receive(bytes, &mut pieces);
+                        // An answer that brings only what was passed on before, and breaks again, is no progress.
+                        if !pieces.is_empty() {
+                            backoff.reset();
+                            idle = None;
+                        }
                     }
                     Ok(LogChunk::End) => break Broke::Cleanly,
                     Err(_) => break Broke::Badly,
@@ -252,6 +253,10 @@ impl Follow {
             }
         }
         unavailable
+    }
+
+    fn limit(&self, kind: WaitKind) -> Duration {
+        self.shared.waits.get(kind)
     }
 
     /// Whether nothing more comes: the container has ended, or nobody waits for its end any longer.
