@@ -17,5 +17,6 @@ mod fuzzed;
 mod hostile;
 mod laws;
 mod lifecycle;
+mod reference_page;
 mod rules_page;
 mod tidy;
