@@ -142,6 +142,6 @@ mod tests {
                 "</testsuites>",
             ]
         );
-        assert!(document.contains("cannot open /data/2026-01-02.csv"), "{document}");
+        assert!(document.contains("log: /state/0198c0de/logs/report.1.log</failure>"), "{document}");
     }
 }
