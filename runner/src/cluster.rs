@@ -8,6 +8,7 @@ mod delete;
 mod events;
 mod logs;
 mod retry;
+mod secret;
 mod submit;
 mod watch;
 
