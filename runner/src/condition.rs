@@ -226,7 +226,10 @@ mod tests {
 
     /// `met`, or in words why not.
     async fn words(conditions: &[Condition]) -> String {
-        match asking().ask(conditions).await {
+        // A task of a runtime with several threads may do it.
+        let asking = asking();
+        let asked: std::pin::Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(asking.ask(conditions));
+        match asked.await {
             Ok(Answer::Met) => "met".to_owned(),
             Ok(Answer::NotMet(unmet)) => unmet.to_string(),
             Err(error) => error.to_string(),

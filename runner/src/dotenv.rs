@@ -217,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    fn parsed(text: &str) -> Result<Vec<(String, String)>, Vec<(u32, String)>> {
+    fn parsed(text: &str) -> Result<Variables, Vec<(u32, String)>> {
         parse(text.as_bytes())
             .map_err(|wrong| wrong.into_iter().map(|(line, wrong)| (line, wrong.to_string())).collect())
     }

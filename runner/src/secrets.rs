@@ -12,6 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use model::workflow::{Secret, SecretProvider};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::cluster::{Failure, FailureKind};
 use crate::mask::{Mask, MaskError};
 use crate::small_file;
 
@@ -89,6 +90,18 @@ pub type Data = Option<BTreeMap<String, Vec<u8>>>;
 impl SecretError {
     fn new(name: &str, reason: impl Into<String>, help: Option<&str>) -> SecretError {
         SecretError { name: name.to_owned(), reason: reason.into(), help: help.map(str::to_owned) }
+    }
+}
+
+impl Refusal {
+    /// A server that refused, or did not answer.
+    pub fn of(failure: &Failure, namespace: &str) -> Refusal {
+        let help = (failure.kind == FailureKind::Forbidden).then(|| {
+            format!(
+                "a Role in namespace `{namespace}` needs the rule {{apiGroups: [\"\"], resources: [secrets], verbs: [get]}}"
+            )
+        });
+        Refusal { reason: failure.words.clone(), help }
     }
 }
 
@@ -315,7 +328,10 @@ mod tests {
             ],
             folder.path(),
         );
-        let secrets = Secrets::fetch(&wanted, variable, no_cluster).await.unwrap();
+        // A task of a runtime with several threads may do it.
+        let fetching: std::pin::Pin<Box<dyn Future<Output = _> + Send>> =
+            Box::pin(Secrets::fetch(&wanted, variable, no_cluster));
+        let secrets = fetching.await.unwrap();
         let expected = [("A", "hunter2"), ("B", ""), ("C", "a"), ("D", "a\n"), ("E", "a"), ("F", "a"), ("G", "")];
         assert_eq!(secrets.iter().collect::<Vec<_>>(), expected);
         assert_eq!((secrets.get("A"), secrets.get("Z")), (Some("hunter2"), None));
@@ -371,7 +387,10 @@ mod tests {
         let cluster = async |secret: ClusterSecret| match secret.name.as_str() {
             "db" => Ok(data(&[("pass", b"hunter2"), ("user", b"hunter2")])),
             "gone" => Ok(None),
-            _ => Err(Refusal { reason: "forbidden".to_owned(), help: Some("ask".to_owned()) }),
+            _ => {
+                let failure = Failure { kind: FailureKind::Forbidden, words: "no right".to_owned() };
+                Err(Refusal::of(&failure, "default"))
+            }
         };
         let errors = Secrets::fetch(&wanted, variable, cluster).await.unwrap_err();
         let path = |name: &str| folder.path().join(name).display().to_string();
@@ -384,11 +403,13 @@ mod tests {
             format!("secret `F`: `{}`: it is a folder", path(".")),
             "secret `G`: Secret `db` has no key `none`".to_owned(),
             "secret `H`: there is no Secret `gone`".to_owned(),
-            "secret `I`: Secret `secret`: forbidden".to_owned(),
+            "secret `I`: Secret `secret`: no right".to_owned(),
         ];
         assert_eq!(words(&errors), expected);
         assert_eq!(errors[6].help.as_deref(), Some("it has `pass`, `user`"));
-        assert_eq!(errors[8].help.as_deref(), Some("ask"));
+        let help =
+            "a Role in namespace `default` needs the rule {apiGroups: [\"\"], resources: [secrets], verbs: [get]}";
+        assert_eq!(errors[8].help.as_deref(), Some(help));
         assert!(!format!("{errors:?}").contains("hunter2"));
     }
 

@@ -87,7 +87,12 @@ impl StartError {
             io::ErrorKind::NotFound => {
                 return StartError::NotFound { program: program.to_owned(), place: " in `PATH`" };
             }
-            io::ErrorKind::ArgumentListTooLong => "its arguments and variables are too long together".to_owned(),
+            io::ErrorKind::ArgumentListTooLong => match environment.iter().max_by_key(|(_, value)| value.len()) {
+                Some((name, value)) if value.len() > LARGEST_VALUE => {
+                    format!("the value of `{name}` is too long for a variable: {} bytes", value.len())
+                }
+                _ => "its arguments and variables are too long together".to_owned(),
+            },
             io::ErrorKind::InvalidInput => match zero_byte(environment) {
                 Some(name) => format!("the value of `{name}` holds a zero byte"),
                 None => "an argument holds a zero byte".to_owned(),
@@ -101,6 +106,9 @@ impl StartError {
         StartError::Program { program: program.to_owned(), reason }
     }
 }
+
+/// Bytes that Linux allows an argument, or a variable with its name, at most (`MAX_ARG_STRLEN`, execve(2)), less a name.
+const LARGEST_VALUE: usize = 127 * 1024;
 
 /// `ENOEXEC`, on all Unix systems.
 const NO_PROGRAM: i32 = 8;

@@ -268,6 +268,11 @@ async fn what_cannot_be_started_says_why() {
         (
             &["sh"],
             BTreeMap::from([("NAME".to_owned(), "x".repeat(4_000_000))]),
+            "`sh` cannot be started: the value of `NAME` is too long for a variable: 4000000 bytes",
+        ),
+        (
+            &["sh", &"x".repeat(4_000_000)],
+            none(),
             "`sh` cannot be started: its arguments and variables are too long together",
         ),
         (&[""], none(), "`` cannot be started: there is no such program in `PATH`"),
