@@ -114,11 +114,11 @@ impl Process {
                         phase = match wish {
                             Stop::AtOnce => {
                                 group.signal(Signal::KILL);
-                                Phase::Killed { until: now + how.after_end }
+                                Phase::Killed { until: after(now, how.after_end) }
                             }
                             Stop::No | Stop::Gently => {
                                 group.signal(how.signal);
-                                Phase::Stopping { until: now + how.grace }
+                                Phase::Stopping { until: after(now, how.grace) }
                             }
                         };
                         if end.is_some() && wish == Stop::AtOnce {
@@ -128,7 +128,7 @@ impl Process {
                     () = over(phase) => match phase {
                         Phase::Stopping { .. } => {
                             group.signal(Signal::KILL);
-                            phase = Phase::Killed { until: Instant::now() + how.after_end };
+                            phase = Phase::Killed { until: after(Instant::now(), how.after_end) };
                         }
                         Phase::Running | Phase::Killed { .. } => break (end.is_some(), is_open),
                     },
@@ -179,6 +179,13 @@ async fn wish(stop: &mut watch::Receiver<Stop>, phase: Phase) -> Stop {
     }
 }
 
+/// So much later. A file may name any number of seconds; no clock goes that far.
+fn after(start: Instant, time: Duration) -> Instant {
+    /// A year.
+    const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    start.checked_add(time.min(LONGEST)).unwrap_or(start)
+}
+
 /// Comes when the time of a phase is over.
 async fn over(phase: Phase) {
     match phase {
@@ -190,7 +197,7 @@ async fn over(phase: Phase) {
 async fn past(end: Option<Instant>, time: Duration) {
     match end {
         None => std::future::pending().await,
-        Some(end) => sleep_until(end + time).await,
+        Some(end) => sleep_until(after(end, time)).await,
     }
 }
 
