@@ -41,6 +41,9 @@ pub(super) fn write(cluster: &Cluster, machine: &Machine, snapshotter: &str) -> 
 }
 
 /// Everything under the cluster's folder, nothing in the system's own: `opt`, too, would be a folder at the root.
+///
+/// Root without `CAP_SYS_RESOURCE` may not lower `oom_score_adj`, as the kubelet asks for pause containers: they keep
+/// containerd's own.
 fn containerd(folder: &Path, plugins: &Path, snapshotter: &str) -> String {
     let (folder, plugins) = (folder.display(), plugins.display());
     format!(
@@ -63,6 +66,7 @@ path = "{folder}/containerd/opt"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "runner.test/pause:1"
 netns_mounts_under_state_dir = true
+restrict_oom_score_adj = true
 
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{plugins}"

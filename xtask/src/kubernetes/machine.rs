@@ -160,12 +160,12 @@ fn try_cgroups() -> Result<()> {
     Ok(())
 }
 
-/// The folders in which a cgroup has to be made: one in version 2, one a controller in version 1.
+/// The folders in which a cgroup has to be made: one in version 2, one a mount in version 1.
 pub(super) fn hierarchies() -> Result<Vec<PathBuf>> {
     if is_unified() {
         return Ok(vec![PathBuf::from(CGROUPS)]);
     }
-    Ok(version_1(&fs::read_to_string("/proc/self/mounts")?).into_iter().map(|(folder, _)| folder).collect())
+    Ok(mounted(&fs::read_to_string("/proc/self/mounts")?).into_iter().map(|(folder, _)| folder).collect())
 }
 
 fn controllers() -> Result<Vec<String>> {
@@ -173,7 +173,7 @@ fn controllers() -> Result<Vec<String>> {
         let names = fs::read_to_string(Path::new(CGROUPS).join("cgroup.controllers"))?;
         return Ok(names.split_whitespace().map(str::to_owned).collect());
     }
-    let mounts = version_1(&fs::read_to_string("/proc/self/mounts")?);
+    let mounts = mounted(&fs::read_to_string("/proc/self/mounts")?);
     Ok(mounts.into_iter().flat_map(|(_, options)| options).collect())
 }
 
@@ -181,12 +181,13 @@ fn is_unified() -> bool {
     Path::new(CGROUPS).join("cgroup.controllers").exists()
 }
 
-/// Folder and options, which name the controllers, of each mount of cgroup version 1.
-fn version_1(mounts: &str) -> Vec<(PathBuf, Vec<String>)> {
+/// Folder and options, which name the controllers of version 1, of each mount of cgroups. One of version 2 among them has
+/// no controller, but runc uses it.
+fn mounted(mounts: &str) -> Vec<(PathBuf, Vec<String>)> {
     let parse = |line: &str| {
         let mut words = line.split(' ').skip(1);
         let (folder, kind, options) = (words.next()?, words.next()?, words.next()?);
-        (kind == "cgroup").then(|| (PathBuf::from(folder), options.split(',').map(str::to_owned).collect()))
+        matches!(kind, "cgroup" | "cgroup2").then(|| (PathBuf::from(folder), options.split(',').map(str::to_owned).collect()))
     };
     mounts.lines().filter_map(parse).collect()
 }
@@ -246,12 +247,12 @@ mod tests {
     }
 
     #[test]
-    fn mounts_of_version_1_name_their_controllers() {
+    fn mounts_of_cgroups_name_their_controllers() {
         let mounts = "proc /proc proc rw 0 0\n\
                       cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0\n\
                       cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-        let found = version_1(mounts);
-        assert_eq!(found.len(), 1);
+        let found = mounted(mounts);
+        assert_eq!(found.len(), 2);
         assert_eq!(found[0].0, Path::new("/sys/fs/cgroup/cpu,cpuacct"));
         assert!(found[0].1.contains(&"cpuacct".to_owned()));
     }
