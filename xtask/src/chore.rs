@@ -32,12 +32,12 @@ impl Chore {
     pub(crate) fn run(self) -> Result<()> {
         match self {
             Self::WasmTarget(chore) => chore.run(),
+            Self::Kubernetes(chore) => chore.run(),
             Self::Check(chore) => chore.run(&Workspace::open()?),
             Self::Test(chore) => chore.run(&Workspace::open()?),
             Self::Bless => test::bless(&Workspace::open()?),
             Self::BuildComponents(chore) => chore.run(&Workspace::open()?),
             Self::Schema(chore) => chore.run(&Workspace::open()?),
-            Self::Kubernetes(chore) => chore.run(&Workspace::open()?),
         }
     }
 }

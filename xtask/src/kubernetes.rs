@@ -31,8 +31,9 @@ use machine::Machine;
 use part::Part;
 use status::Status;
 
-/// How long a part may take to end when asked to; then it is killed.
-const GRACE: Duration = Duration::from_secs(30);
+/// How long a part may take to end when asked to; then it is killed. An API server that is asked to end takes no new
+/// connections and keeps the open ones, with their watches, for a minute: tests see the first part of that.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Options of `kubernetes`.
 #[derive(Debug, clap::Args)]
@@ -106,14 +107,14 @@ impl std::error::Error for Unable {}
 
 impl Kubernetes {
     /// Does the action.
-    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+    pub(crate) fn run(self) -> Result<()> {
         let Self { folder, action } = self;
         let folder = folder.map_or_else(default_folder, Ok)?;
         let folder = std::path::absolute(&folder).with_context(|| format!("`{}`", folder.display()))?;
         match action {
             Action::Up => {
                 let machine = Machine::inspect().map_err(Unable)?;
-                up::run(workspace, &machine, &folder)
+                up::run(&Workspace::open()?, &machine, &folder)
             }
             Action::Down => down(&folder),
             Action::Status { format } => status(&folder, format),

@@ -1,3 +1,5 @@
+// The first process of a pod: it holds the namespaces until it is told to end, and reaps what others leave behind where
+// a pod shares its process namespace.
 package main
 
 import (
@@ -7,19 +9,16 @@ import (
 )
 
 func main() {
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGINT, syscall.SIGTERM)
-	children := make(chan os.Signal, 1)
-	signal.Notify(children, syscall.SIGCHLD)
-	for {
-		select {
-		case <-ended:
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGCHLD)
+	for received := range signals {
+		if received != syscall.SIGCHLD {
 			return
-		case <-children:
-			for {
-				if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != nil || pid <= 0 {
-					break
-				}
+		}
+		// One signal may stand for many children.
+		for {
+			if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != nil || pid <= 0 {
+				break
 			}
 		}
 	}

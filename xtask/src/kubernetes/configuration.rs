@@ -15,8 +15,6 @@ use crate::components::hex;
 
 /// Name of the one node.
 pub(super) const NODE: &str = "node";
-/// Name of the network; the plugins' own notes carry it.
-pub(super) const NETWORK: &str = "runner-kubernetes";
 
 /// Under it are the cgroups of all pods of the cluster in this folder, and of no other.
 pub(super) fn cgroup(folder: &Path) -> String {
@@ -92,7 +90,7 @@ SystemdCgroup = false
 fn network(folder: &Path) -> Value {
     json!({
         "cniVersion": "1.0.0",
-        "name": NETWORK,
+        "name": "runner-kubernetes",
         "plugins": [{
             "type": "bridge",
             "bridge": BRIDGE,

@@ -24,6 +24,11 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 /// An interface that is made and deleted again.
 const PROBE: &str = "runner-k8s-try";
 
+/// Where Go's own archive is unpacked, which not every path has.
+const GO_OF_ITS_ARCHIVE: &str = "/usr/local/go/bin/go";
+/// The oldest Go that builds this Kubernetes, as its go.mod says.
+const GO: (u32, u32) = (1, 24);
+
 /// A program and the Debian package that has it.
 const PROGRAMS: [(&str, &str); 7] = [
     ("containerd", "containerd"),
@@ -70,10 +75,18 @@ impl Machine {
             reasons.push(format!("no network plugins in `{}`", PLUGIN_FOLDERS.join("`, `")));
             packages.push("containernetworking-plugins");
         }
-        let go = find("go");
-        if go.is_none() {
-            reasons.push("`go` is not installed".to_owned());
-        }
+        let go = find("go").or_else(|| Some(PathBuf::from(GO_OF_ITS_ARCHIVE)).filter(|go| go.is_file()));
+        let go = match go.map(recent) {
+            Some(Ok(go)) => Some(go),
+            Some(Err(reason)) => {
+                reasons.push(reason);
+                None
+            }
+            None => {
+                reasons.push("`go` is not installed".to_owned());
+                None
+            }
+        };
         match (go, plugins) {
             (Some(go), Some(plugins)) if reasons.is_empty() => Ok(Self { go, busybox, plugins }),
             (go, _) => Err(Missing { reason: reasons.join("; "), get: advice(&packages, go.is_some()) }),
@@ -90,7 +103,7 @@ fn advice(packages: &[&str], has_go: bool) -> String {
         advice.push(format!("get them with `apt-get install --no-install-recommends {}`", packages.join(" ")));
     }
     if !has_go {
-        advice.push("get Go from https://go.dev/dl".to_owned());
+        advice.push(format!("get Go {}.{} or newer from https://go.dev/dl", GO.0, GO.1));
     }
     if advice.is_empty() {
         advice.push("it takes root on a machine, or a virtual one, that may mount and make cgroups".to_owned());
@@ -187,7 +200,8 @@ fn mounted(mounts: &str) -> Vec<(PathBuf, Vec<String>)> {
     let parse = |line: &str| {
         let mut words = line.split(' ').skip(1);
         let (folder, kind, options) = (words.next()?, words.next()?, words.next()?);
-        matches!(kind, "cgroup" | "cgroup2").then(|| (PathBuf::from(folder), options.split(',').map(str::to_owned).collect()))
+        matches!(kind, "cgroup" | "cgroup2")
+            .then(|| (PathBuf::from(folder), options.split(',').map(str::to_owned).collect()))
     };
     mounts.lines().filter_map(parse).collect()
 }
@@ -200,6 +214,23 @@ fn plugins() -> Option<PathBuf> {
 /// Where a program is.
 pub(super) fn find(name: &str) -> Option<PathBuf> {
     process::search_path().split(':').map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+}
+
+/// The Go command, if it is recent enough.
+fn recent(go: PathBuf) -> Result<PathBuf, String> {
+    let said = command::output(Command::new(&go).args(["env", "GOVERSION"]).env("PATH", process::search_path()));
+    let said = said.map_err(|error| format!("{error:#}"))?;
+    match go_version(said.trim()) {
+        Some(version) if version >= GO => Ok(go),
+        _ => Err(format!("`{}` is {}", go.display(), said.trim())),
+    }
+}
+
+/// `go1.24.3`, `go1.25rc1`.
+fn go_version(said: &str) -> Option<(u32, u32)> {
+    let (major, rest) = said.strip_prefix("go")?.split_once('.')?;
+    let minor = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Whether a 64-bit ELF program asks for no interpreter: in an image of its own there is none.
@@ -244,6 +275,14 @@ mod tests {
             advice,
             "get them with `apt-get install --no-install-recommends containerd runc`; get Go from https://go.dev/dl"
         );
+    }
+
+    #[test]
+    fn the_version_of_go_is_read() {
+        assert_eq!(go_version("go1.24.3"), Some((1, 24)));
+        assert_eq!(go_version("go1.25rc1"), Some((1, 25)));
+        assert_eq!(go_version("devel +x"), None);
+        assert!(go_version("go1.19.8").unwrap() < GO);
     }
 
     #[test]

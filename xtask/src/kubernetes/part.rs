@@ -131,6 +131,8 @@ fn controller_manager(path: &dyn Fn(&str) -> String) -> Vec<String> {
         format!("--service-account-private-key-file={}", path("pki/service-account.key")),
         format!("--root-ca-file={}", path("pki/ca.crt")),
         "--use-service-account-credentials=true".to_owned(),
+        // Made where it is not; the default is among the system's own folders.
+        format!("--flex-volume-plugin-dir={}", path("volume-plugins")),
     ]);
     arguments
 }

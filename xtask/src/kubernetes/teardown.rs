@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     cluster::{self, Cluster},
-    configuration::{NETWORK, cgroup},
+    configuration::cgroup,
     machine, network, process,
 };
 use crate::command;
@@ -203,9 +203,10 @@ fn remove_strewn(folder: &Path, sockets: &[PathBuf]) -> Result<()> {
             remove_file(&link)?;
         }
     }
-    // The notes of a container's network are called after the network.
+    // Each note of a container's network names its namespace, which is a path in the folder.
+    let ours = format!("\"{}/", folder.display());
     for note in files(Path::new("/var/lib/cni/results")) {
-        if note.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{NETWORK}-"))) {
+        if fs::read_to_string(&note).is_ok_and(|text| text.contains(&ours)) {
             remove_file(&note)?;
         }
     }
