@@ -36,7 +36,7 @@ func writeCertificates(arguments []string) error {
 	server := flags.String("server", "", "URL of the API server in the kubeconfigs")
 	node := flags.String("node", "", "name of the node")
 	nodeAddress := flags.String("node-address", "", "address of the node: the kubelet serves there")
-	serviceAddress := flags.String("service-address", "", "address of the service `kubernetes`: pods find the API server there")
+	serviceAddress := flags.String("service-address", "", "address of the service kubernetes, for pods")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -130,7 +130,10 @@ func (ca *authority) writeKubeconfig(file, name, group, server string) error {
 		return err
 	}
 	config := api.NewConfig()
-	config.Clusters["cluster"] = &api.Cluster{Server: server, CertificateAuthorityData: encode("CERTIFICATE", ca.certificate.Raw)}
+	config.Clusters["cluster"] = &api.Cluster{
+		Server:                   server,
+		CertificateAuthorityData: encode("CERTIFICATE", ca.certificate.Raw),
+	}
 	config.AuthInfos[file] = &api.AuthInfo{
 		ClientCertificateData: encode("CERTIFICATE", certificate),
 		ClientKeyData:         encode("EC PRIVATE KEY", key),

@@ -21,6 +21,11 @@ const (
 	indexType    = "application/vnd.oci.image.index.v1+json"
 )
 
+const accounts = `root:x:0:0:root:/root:/bin/sh
+user:x:1000:1000:user:/tmp:/bin/sh
+nobody:x:65534:65534:nobody:/tmp:/bin/sh
+`
+
 // The same sources give the same bytes, and so the same image ids.
 var epoch = time.Unix(0, 0)
 
@@ -108,7 +113,7 @@ func shell(busybox string) ([]byte, error) {
 			layer.add(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + command, Linkname: "busybox"}, nil)
 		}
 	}
-	layer.file("etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n"))
+	layer.file("etc/passwd", 0o644, []byte(accounts))
 	layer.file("etc/group", 0o644, []byte("root:x:0:\nuser:x:1000:\nnobody:x:65534:\n"))
 	return layer.bytes()
 }

@@ -1,5 +1,6 @@
 // The parts of a single-node Kubernetes in one program, and the chores that bring them up: certificates, images,
-// starting, waiting until they serve. `cargo xtask kubernetes` builds it, starts it once a part and records what it started.
+// starting, waiting until they serve. `cargo xtask kubernetes` builds it, starts it once a part and records what it
+// started.
 //
 // The parts are the upstream commands, untouched: what the tests meet is what a cluster runs.
 package main

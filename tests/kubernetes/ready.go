@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -74,14 +75,20 @@ func awaitCluster(kubeconfig string) error {
 	}
 	for ; ; time.Sleep(interval) {
 		node, err := describe(client)
-		if err != nil || !node.Ready || len(node.Taints) > 0 {
+		if err != nil || !node.Ready || slices.ContainsFunc(node.Taints, passes) {
 			continue
 		}
 		// Made by the controller manager, and no pod is admitted without it.
-		if _, err := client.CoreV1().ServiceAccounts("default").Get(context.Background(), "default", metav1.GetOptions{}); err == nil {
+		accounts := client.CoreV1().ServiceAccounts("default")
+		if _, err := accounts.Get(context.Background(), "default", metav1.GetOptions{}); err == nil {
 			return nil
 		}
 	}
+}
+
+// passes tells a taint that a node loses by itself when it gets ready from the one of a node that somebody drained.
+func passes(taint string) bool {
+	return taint != corev1.TaintNodeUnschedulable
 }
 
 // printNode says how the node is, as JSON: `node KUBECONFIG`.

@@ -111,6 +111,9 @@ fn advice(packages: &[&str], has_go: bool) -> String {
     advice.join("; ")
 }
 
+/// Does something and takes it back.
+type Attempt = fn() -> Result<()>;
+
 /// What root may do and others may not, each tried. Nothing is tried without root: each answer would be the same.
 fn missing_rights() -> Vec<String> {
     if !cfg!(target_os = "linux") {
@@ -119,13 +122,13 @@ fn missing_rights() -> Vec<String> {
     if !rustix::process::geteuid().is_root() {
         return vec!["not root".to_owned()];
     }
-    let tries: [(&str, fn() -> Result<()>); 4] = [
+    let tries: [(&str, Attempt); 4] = [
         ("mounts are not allowed", try_mount),
         ("namespaces are not allowed", try_namespaces),
         ("a bridge cannot be made", try_bridge),
         ("cgroups cannot be made", try_cgroups),
     ];
-    let failed = |(what, attempt): (&str, fn() -> Result<()>)| {
+    let failed = |(what, attempt): (&str, Attempt)| {
         let error = attempt().err()?;
         // One line, whatever the program that was tried had to say.
         Some(format!("{what}: {}", format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")))
@@ -273,7 +276,7 @@ mod tests {
         let advice = advice(&["runc", "containerd", "containerd"], false);
         assert_eq!(
             advice,
-            "get them with `apt-get install --no-install-recommends containerd runc`; get Go from https://go.dev/dl"
+            "get them with `apt-get install --no-install-recommends containerd runc`; get Go 1.24 or newer from https://go.dev/dl"
         );
     }
 

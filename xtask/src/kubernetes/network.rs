@@ -145,7 +145,7 @@ mod tests {
     fn only_our_own_rules_are_deleted() {
         let listed = "-P PREROUTING ACCEPT\n\
                       -A PREROUTING -i docker0 -j DOCKER\n\
-                      -A PREROUTING -d 10.243.16.1/32 -i runner-k8s -p tcp -m comment --comment runner-kubernetes -j DNAT\n";
+                      -A PREROUTING -d 10.243.16.1/32 -i runner-k8s -m comment --comment runner-kubernetes -j DNAT\n";
         let rules = ours(listed);
         assert_eq!(rules.len(), 1);
         assert_eq!(rules[0][..3], ["PREROUTING", "-d", "10.243.16.1/32"]);

@@ -53,8 +53,10 @@ pub(super) fn run(workspace: &Workspace, machine: &Machine, folder: &Path) -> Re
         report::note("it already runs");
     } else {
         start_missing(&cluster)?;
-        report::note(&format!("ready after {:.1} s", begin.elapsed().as_secs_f64()));
     }
+    // Also when all of it runs: whoever started it may have been killed before it was ready.
+    await_node(&cluster)?;
+    report::note(&format!("ready after {:.1} s", begin.elapsed().as_secs_f64()));
     report::answer(&cluster.kubeconfig().display().to_string());
     Ok(())
 }
@@ -132,11 +134,14 @@ fn start_missing(cluster: &Cluster) -> Result<()> {
     import_images(cluster)?;
     await_health(cluster, first)?;
     start_those(then)?;
-    await_health(cluster, then)?;
+    await_health(cluster, then)
+}
+
+/// Waits until a pod can be made and would run.
+fn await_node(cluster: &Cluster) -> Result<()> {
     report::step("wait for the node");
     let kubeconfig = cluster.kubeconfig().display().to_string();
-    let what = ["cluster".to_owned(), kubeconfig];
-    await_it(cluster, &Part::ALL, &what)
+    await_it(cluster, &Part::ALL, &["cluster".to_owned(), kubeconfig])
 }
 
 /// Imports the images, as soon as containerd listens.
