@@ -9,6 +9,7 @@
 
 mod admission;
 mod cli;
+mod cluster_choice;
 mod contract;
 mod corpus;
 mod coverage;
@@ -18,4 +19,5 @@ mod hostile;
 mod laws;
 mod lifecycle;
 mod rules_page;
+mod tables;
 mod tidy;
