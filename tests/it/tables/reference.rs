@@ -61,10 +61,7 @@ fn hold(row: &Row) -> Result<()> {
     for pair in shown.chunks(2) {
         let [test, file] = pair else { anyhow::bail!("a test without its file") };
         let text = fs::read_to_string(root().join(file)).with_context(|| (*file).to_owned())?;
-        let is_test = |(at, _): (usize, &str)| {
-            let before = text.get(..at).unwrap_or_default().trim_end();
-            before.ends_with("#[test]") || before.ends_with("async") || before.contains("proptest! {")
-        };
+        let is_test = |(at, _): (usize, &str)| text.get(..at).unwrap_or_default().trim_end().ends_with("#[test]");
         ensure!(text.match_indices(&format!("fn {test}(")).any(is_test), "`{file}` has no test `{test}`");
     }
     Ok(())
