@@ -55,9 +55,11 @@ pub enum RunStatus {
     Running,
     /// No step failed.
     Succeeded,
-    /// A step failed.
+    /// Steps failed and others succeeded, and `continue_on` excuses every failure.
+    PartiallySucceeded,
+    /// A step failed that nothing excuses.
     Failed,
-    /// It was cancelled.
+    /// It was cancelled, or its preconditions were not met.
     Aborted,
 }
 
@@ -67,6 +69,7 @@ impl RunStatus {
         match self {
             RunStatus::Running => "running",
             RunStatus::Succeeded => "succeeded",
+            RunStatus::PartiallySucceeded => "partially_succeeded",
             RunStatus::Failed => "failed",
             RunStatus::Aborted => "aborted",
         }

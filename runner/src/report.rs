@@ -28,7 +28,7 @@ pub use github::github;
 pub use junit::junit;
 pub use problems::{CheckReport, PolicyInForce, show_problems, summary};
 pub use render::render;
-pub use run::{Output, RunReporter, RunStreams, Sink, Size, spawn};
+pub use run::{Output, ReportError, RunReporter, RunStreams, Sink, Size, spawn};
 pub use sarif::sarif;
 
 /// The two streams of the program.

@@ -3,6 +3,7 @@
 //! One loop owns the graph and hears of everything: steps that ended, Jobs that were removed, signals. Steps are tasks that
 //! share nothing but the watches; each asks the rules again about its final values before its Job is created.
 
+mod attempts;
 mod clusters;
 mod graph;
 
@@ -35,6 +36,7 @@ use crate::report::ExitCode;
 use crate::step::waits::{WaitKind, Waits};
 use crate::step::{Attempt, Cleanup, DEFAULT_GRACE, Policy, Shared, Stop};
 
+pub use attempts::{Attempts, CountError, Next};
 pub use clusters::{Clusters, ReachError};
 pub use graph::{Graph, Settled};
 
@@ -232,7 +234,7 @@ impl Context {
                     let status = end.status;
                     codes.note(&end, self.is_asked_for(place));
                     self.ended(place, end).await;
-                    for Settled { step, status, message } in graph.end(place, status) {
+                    for Settled { step, status, message } in graph.end(place, status, false) {
                         self.ended(step, StepEnd::without_attempt(status, message)).await;
                     }
                     if let Some(cleanup) = cleanup {

@@ -140,3 +140,25 @@ fn every_case_is_the_same_through_every_door() {
         .collect();
     assert!(failures.is_empty(), "{} of {} cases failed\n\n{}", failures.len(), cases.len(), failures.join("\n\n"));
 }
+
+#[test]
+fn a_file_of_many_steps_is_the_same_in_several_calls() {
+    let mut text = "kubernetes: {namespace: batch, backoff_limit: 1}\nsteps:\n".to_owned();
+    for step in 0..1_203 {
+        // Each has a layer of its own; every hundredth has a mistake.
+        let memory = if step % 100 == 99 { "12MB" } else { "12Mi" };
+        text += &format!(
+            "  - {{id: s{step}, type: k8s, config: {{image: \"a:{step}\", resources: {{limits: {{memory: {memory}}}}}}}}}\n"
+        );
+    }
+    let source = Source { name: "dag.yaml".to_owned(), text, role: Role::Workflow };
+    let case = Case { sources: vec![source], arguments: Vec::new() };
+    let native = native(&case).unwrap();
+    assert_eq!(native.len(), 12, "{native:#?}");
+    let set = PolicySet::load_with_cache(&[], None).unwrap();
+    let planned = plan(&Sources::from_texts(case.sources, case.arguments), &set).unwrap();
+    assert_eq!(planned.report.problems, native);
+    let images: Vec<String> = (0..1_203).map(|step| format!("\"a:{step}\"")).collect();
+    let merged: Vec<String> = planned.merged.iter().map(|merged| merged.config["image"].to_string()).collect();
+    assert_eq!(merged, images);
+}

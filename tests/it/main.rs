@@ -18,6 +18,7 @@ mod fuzzed;
 mod hostile;
 mod laws;
 mod lifecycle;
+mod reference_page;
 mod rules_page;
 mod tables;
 mod tidy;

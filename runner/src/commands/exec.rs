@@ -1,6 +1,5 @@
 //! `runner exec`: the workflow as Jobs.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,7 +17,9 @@ use crate::interpolate::Scope;
 use crate::journal::{Journal, RunFolder, state_folder};
 use crate::local::{self, Objects};
 use crate::plan::plan_jobs;
-use crate::report::{self, ExitCode, Failed, PolicyInForce, RunReporter, RunStreams, Streams, show_problems, summary};
+use crate::report::{
+    self, ExitCode, Failed, PolicyInForce, ReportError, RunReporter, RunStreams, Streams, show_problems, summary,
+};
 use crate::run::{Clusters, Run};
 use crate::signals::signals;
 use crate::sources::{Source, Sources};
@@ -57,6 +58,7 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         waits,
         output,
         quiet,
+        junit,
         state_dir,
     } = arguments;
     let format = if output == Output::Json { Format::Json } else { Format::Human };
@@ -142,6 +144,10 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
     };
     let place = Place { state, folder, journal, waits, local, objects };
     let reporter = RunReporter::new(shown, RunStreams::of(streams), quiet);
+    let reporter = match junit {
+        Some(file) => reporter.with_junit(file),
+        None => reporter,
+    };
     let (queue, shown) = match report::spawn(reporter) {
         Ok(spawned) => spawned,
         Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
@@ -152,7 +158,7 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
     runtime.shutdown_background();
     match written {
         Err(error) => {
-            streams.error(&Failed::of(format!("standard output cannot be written: {error}"), None));
+            streams.error(&Failed::new(&error, None));
             code.max(ExitCode::Failed)
         }
         Ok(()) => code,
@@ -160,7 +166,7 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
 }
 
 /// All events are shown before the program ends, unless somebody who does not read them asks it to end.
-async fn shown_to_the_end(shown: JoinHandle<io::Result<()>>) -> io::Result<()> {
+async fn shown_to_the_end(shown: JoinHandle<Result<(), ReportError>>) -> Result<(), ReportError> {
     let (end, ended) = oneshot::channel();
     std::thread::spawn(move || {
         // A reporter that panicked has said so.

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use model::workflow::Workflow;
 
-use crate::outcome::StepStatus;
+use crate::outcome::{RunStatus, StepStatus};
 
 /// The steps of a run with their states.
 #[derive(Debug, Clone)]
@@ -24,6 +24,12 @@ pub struct Graph {
 struct Node {
     name: String,
     status: StepStatus,
+    /// It failed or was skipped, and `continue_on` lets those that depend on it start all the same.
+    excused: bool,
+    /// What `continue_on` says about a skip.
+    continues_when_skipped: bool,
+    /// What `continue_on` makes of an excused step.
+    marks_success: bool,
     /// In the order of `depends`.
     upstream: Vec<usize>,
     downstream: Vec<usize>,
@@ -56,6 +62,9 @@ impl Graph {
                 Node {
                     name: step.name.clone(),
                     status: StepStatus::NotStarted,
+                    excused: false,
+                    continues_when_skipped: step.continue_on.as_ref().is_some_and(|on| on.skipped),
+                    marks_success: step.continue_on.as_ref().is_some_and(|on| on.mark_success),
                     open: upstream.len(),
                     upstream,
                     downstream: Vec::new(),
@@ -73,11 +82,12 @@ impl Graph {
         Graph { nodes, ready, active: 0, most: if most == 0 { usize::MAX } else { most }, stopped: false }
     }
 
-    /// Steps that start now, in file order: each counts as running from here on.
+    /// Steps that start now, or go on after a pause, in file order: each counts as running from here on.
     pub fn start(&mut self) -> Vec<usize> {
         let mut started = Vec::new();
-        while !self.stopped && self.active < self.most {
-            let Some(place) = self.ready.pop_first() else { break };
+        while self.active < self.most {
+            let Some(place) = self.next() else { break };
+            self.ready.remove(&place);
             if let Some(node) = self.nodes.get_mut(place) {
                 node.status = StepStatus::Running;
                 self.active += 1;
@@ -87,20 +97,49 @@ impl Graph {
         started
     }
 
-    /// A step that was started has ended. Returns the steps that will therefore never start, in the order in which that
-    /// becomes known.
-    pub fn end(&mut self, step: usize, status: StepStatus) -> Vec<Settled> {
-        self.active = self.active.saturating_sub(1);
+    /// The first step that may run; of a stopped run only one that has begun.
+    fn next(&self) -> Option<usize> {
+        let begun = |place: &&usize| self.nodes.get(**place).is_some_and(|node| node.status == StepStatus::Retrying);
+        self.ready.iter().find(|place| !self.stopped || begun(place)).copied()
+    }
+
+    /// A running step waits for its next attempt: its place is another's meanwhile.
+    pub fn pause(&mut self, step: usize) {
+        if let Some(node) = self.nodes.get_mut(step)
+            && node.status == StepStatus::Running
+        {
+            node.status = StepStatus::Retrying;
+            self.active = self.active.saturating_sub(1);
+        }
+    }
+
+    /// The wait of a paused step is over: it goes on as soon as there is a place for it.
+    pub fn go_on(&mut self, step: usize) {
+        if self.nodes.get(step).is_some_and(|node| node.status == StepStatus::Retrying) {
+            self.ready.insert(step);
+        }
+    }
+
+    /// A step that was started has ended. `excused`: it failed, and its `continue_on` lets others start all the same.
+    /// Returns the steps that will therefore never start, in the order in which that becomes known.
+    pub fn end(&mut self, step: usize, status: StepStatus, excused: bool) -> Vec<Settled> {
+        self.active = match self.nodes.get(step).map(|node| node.status) {
+            // Ended in its pause: it holds no place.
+            Some(StepStatus::Retrying) => self.active,
+            _ => self.active.saturating_sub(1),
+        };
+        self.ready.remove(&step);
         let mut settled = Vec::new();
-        self.close(step, status, &mut settled);
+        self.close(step, status, excused, &mut settled);
         settled
     }
 
-    fn close(&mut self, step: usize, status: StepStatus, settled: &mut Vec<Settled>) {
-        let mut closed = vec![(step, status)];
-        while let Some((step, status)) = closed.pop() {
+    fn close(&mut self, step: usize, status: StepStatus, excused: bool, settled: &mut Vec<Settled>) {
+        let mut closed = vec![(step, status, excused)];
+        while let Some((step, status, excused)) = closed.pop() {
             let Some(node) = self.nodes.get_mut(step) else { continue };
-            node.status = status;
+            node.excused = excused || status == StepStatus::Skipped && node.continues_when_skipped;
+            node.status = if node.excused && node.marks_success { StepStatus::Succeeded } else { status };
             let downstream = node.downstream.clone();
             for place in downstream.into_iter().rev() {
                 let Some(node) = self.nodes.get_mut(place) else { continue };
@@ -114,7 +153,7 @@ impl Graph {
                     }
                     Some((status, message)) => {
                         settled.push(Settled { step: place, status, message });
-                        closed.push((place, status));
+                        closed.push((place, status, false));
                     }
                 }
             }
@@ -124,7 +163,8 @@ impl Graph {
     /// The first upstream, in the order of `depends`, that does not let the step start.
     fn bad_upstream(&self, step: usize) -> Option<(StepStatus, String)> {
         let node = self.nodes.get(step)?;
-        node.upstream.iter().filter_map(|place| self.nodes.get(*place)).find_map(|upstream| match upstream.status {
+        let upstreams = node.upstream.iter().filter_map(|place| self.nodes.get(*place));
+        upstreams.filter(|upstream| !upstream.excused).find_map(|upstream| match upstream.status {
             StepStatus::Failed => Some((StepStatus::Aborted, format!("upstream {} failed", upstream.name))),
             StepStatus::Aborted => Some((StepStatus::Aborted, format!("upstream {} was aborted", upstream.name))),
             StepStatus::Skipped => Some((StepStatus::Skipped, format!("upstream {} was skipped", upstream.name))),
@@ -132,14 +172,41 @@ impl Graph {
         })
     }
 
-    /// Nothing more starts.
+    /// The status of a step, after `continue_on`.
+    pub fn status(&self, step: usize) -> Option<StepStatus> {
+        self.nodes.get(step).map(|node| node.status)
+    }
+
+    /// Whether `continue_on` excused a step.
+    pub fn is_excused(&self, step: usize) -> bool {
+        self.nodes.get(step).is_some_and(|node| node.excused)
+    }
+
+    /// How the run ended as far as its steps tell: with `unexcused` failures, excused ones, or none.
+    pub fn status_of_run(&self) -> RunStatus {
+        let failed = |node: &&Node| node.status == StepStatus::Failed;
+        if self.nodes.iter().filter(failed).any(|node| !node.excused) {
+            return RunStatus::Failed;
+        }
+        match (
+            self.nodes.iter().any(|node| failed(&node)),
+            self.nodes.iter().any(|node| node.status == StepStatus::Succeeded),
+        ) {
+            (false, _) => RunStatus::Succeeded,
+            (true, true) => RunStatus::PartiallySucceeded,
+            (true, false) => RunStatus::Failed,
+        }
+    }
+
+    /// No further step begins; one that has begun may go on.
     pub fn stop(&mut self) {
         self.stopped = true;
     }
 
-    /// Whether no step runs and none will start.
+    /// Whether no step runs or waits for its next attempt, and none will start.
     pub fn is_over(&self) -> bool {
-        self.active == 0 && (self.stopped || self.ready.is_empty())
+        let pauses = || self.nodes.iter().any(|node| node.status == StepStatus::Retrying);
+        self.active == 0 && (self.stopped || self.ready.is_empty()) && !pauses()
     }
 
     /// Ends all steps that have not begun: the run was stopped. Returns them in file order.
@@ -163,10 +230,16 @@ impl Graph {
 
 #[cfg(test)]
 mod tests {
+    use model::workflow::ContinueOn;
+
     use super::*;
 
     /// `a b:a c:a,b` is three steps with what they depend on.
     fn graph(text: &str, most: usize) -> Graph {
+        Graph::new(&workflow(text), most)
+    }
+
+    fn workflow(text: &str) -> Workflow {
         let steps = text
             .split_whitespace()
             .map(|step| {
@@ -179,7 +252,7 @@ mod tests {
             })
             .map(|step| serde_json::from_value(step).unwrap())
             .collect();
-        Graph::new(&Workflow { steps, ..Workflow::default() }, most)
+        Workflow { steps, ..Workflow::default() }
     }
 
     fn statuses(graph: &Graph) -> String {
@@ -191,14 +264,14 @@ mod tests {
         let mut graph = graph("a b:a c:a d:b,c", 0);
         assert_eq!(graph.start(), [0]);
         assert!(graph.start().is_empty());
-        assert_eq!(graph.end(0, StepStatus::Succeeded), []);
+        assert_eq!(graph.end(0, StepStatus::Succeeded, false), []);
         assert_eq!(graph.start(), [1, 2]);
-        graph.end(2, StepStatus::Succeeded);
+        graph.end(2, StepStatus::Succeeded, false);
         assert!(graph.start().is_empty());
-        graph.end(1, StepStatus::Succeeded);
+        graph.end(1, StepStatus::Succeeded, false);
         assert_eq!(graph.start(), [3]);
         assert!(!graph.is_over());
-        graph.end(3, StepStatus::Succeeded);
+        graph.end(3, StepStatus::Succeeded, false);
         assert!(graph.is_over());
     }
 
@@ -206,10 +279,10 @@ mod tests {
     fn a_failure_aborts_what_depends_on_it_and_nothing_else() {
         let mut graph = graph("a b:a c:b d e:d,b", 0);
         assert_eq!(graph.start(), [0, 3]);
-        let settled = graph.end(0, StepStatus::Failed);
+        let settled = graph.end(0, StepStatus::Failed, false);
         let told: Vec<(usize, &str)> = settled.iter().map(|one| (one.step, one.message.as_str())).collect();
         assert_eq!(told, [(1, "upstream a failed"), (2, "upstream b was aborted")]);
-        assert_eq!(graph.end(3, StepStatus::Succeeded).len(), 1);
+        assert_eq!(graph.end(3, StepStatus::Succeeded, false).len(), 1);
         assert_eq!(statuses(&graph), "failed aborted aborted succeeded aborted");
         assert!(graph.is_over());
     }
@@ -218,8 +291,8 @@ mod tests {
     fn the_first_bad_upstream_in_the_order_of_depends_decides() {
         let mut graph = graph("a b c:b,a", 0);
         graph.start();
-        graph.end(0, StepStatus::Skipped);
-        let settled = graph.end(1, StepStatus::Failed);
+        graph.end(0, StepStatus::Skipped, false);
+        let settled = graph.end(1, StepStatus::Failed, false);
         assert_eq!(settled[0].message, "upstream b failed");
     }
 
@@ -227,13 +300,13 @@ mod tests {
     fn no_more_than_the_limit_run_at_once_in_file_order() {
         let mut graph = graph("a b c d", 2);
         assert_eq!(graph.start(), [0, 1]);
-        graph.end(1, StepStatus::Failed);
+        graph.end(1, StepStatus::Failed, false);
         assert_eq!(graph.start(), [2]);
         graph.stop();
-        graph.end(0, StepStatus::Succeeded);
+        graph.end(0, StepStatus::Succeeded, false);
         assert!(graph.start().is_empty());
         assert!(!graph.is_over());
-        graph.end(2, StepStatus::Aborted);
+        graph.end(2, StepStatus::Aborted, false);
         assert!(graph.is_over());
         assert_eq!(graph.abandon("the run was cancelled").len(), 1);
         assert_eq!(statuses(&graph), "succeeded failed aborted aborted");
@@ -244,6 +317,69 @@ mod tests {
         let text: Vec<String> = (0..50_000).map(|n| format!("s{n}:s{}", n - 1)).skip(1).collect();
         let mut graph = graph(&format!("s0 {}", text.join(" ")), 0);
         assert_eq!(graph.start(), [0]);
-        assert_eq!(graph.end(0, StepStatus::Failed).len(), 49_999);
+        assert_eq!(graph.end(0, StepStatus::Failed, false).len(), 49_999);
+    }
+
+    fn with(text: &str, step: usize, continue_on: ContinueOn) -> Graph {
+        let mut workflow = workflow(text);
+        workflow.steps[step].continue_on = Some(continue_on);
+        Graph::new(&workflow, 0)
+    }
+
+    #[test]
+    fn an_excused_failure_lets_others_start_and_the_run_succeed_in_part() {
+        let mut graph = graph("a b:a", 0);
+        graph.start();
+        assert_eq!(graph.end(0, StepStatus::Failed, true), []);
+        assert_eq!(graph.start(), [1]);
+        assert_eq!(graph.status_of_run(), RunStatus::Failed);
+        graph.end(1, StepStatus::Succeeded, false);
+        assert_eq!(graph.status_of_run(), RunStatus::PartiallySucceeded);
+        assert_eq!(statuses(&graph), "failed succeeded");
+    }
+
+    #[test]
+    fn an_excused_step_that_marks_success_is_one() {
+        let mut graph = with("a b:a", 0, ContinueOn { mark_success: true, ..ContinueOn::default() });
+        graph.start();
+        graph.end(0, StepStatus::Failed, true);
+        assert_eq!(statuses(&graph), "succeeded not_started");
+        assert_eq!(graph.status_of_run(), RunStatus::Succeeded);
+    }
+
+    #[test]
+    fn a_skip_goes_downstream_unless_it_is_excused() {
+        let mut skipping = graph("a b:a c:b", 0);
+        skipping.start();
+        assert_eq!(skipping.end(0, StepStatus::Skipped, false).len(), 2);
+        assert_eq!(statuses(&skipping), "skipped skipped skipped");
+        assert_eq!(skipping.status_of_run(), RunStatus::Succeeded);
+
+        let mut excused = with("a b:a c:b", 0, ContinueOn { skipped: true, ..ContinueOn::default() });
+        excused.start();
+        assert_eq!(excused.end(0, StepStatus::Skipped, false), []);
+        assert_eq!(excused.start(), [1]);
+    }
+
+    #[test]
+    fn a_step_that_waits_for_its_next_attempt_gives_its_place_away() {
+        let mut graph = graph("a b c", 1);
+        assert_eq!(graph.start(), [0]);
+        graph.pause(0);
+        assert_eq!(graph.start(), [1]);
+        graph.go_on(0);
+        assert!(graph.start().is_empty());
+        graph.end(1, StepStatus::Succeeded, false);
+        // In file order: what goes on comes before what begins.
+        assert_eq!(graph.start(), [0]);
+        graph.pause(0);
+        graph.stop();
+        assert!(!graph.is_over());
+        graph.go_on(0);
+        assert_eq!(graph.start(), [0]);
+        graph.pause(0);
+        graph.end(0, StepStatus::Aborted, false);
+        assert!(graph.is_over());
+        assert!(graph.start().is_empty());
     }
 }

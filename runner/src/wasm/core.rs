@@ -3,6 +3,7 @@
 //! The component that ships with the runner and a replacement from somebody else come the same way, so both are
 //! believed in as little: every text is read into the types of `model`, and what does not fit is an error.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use model::layer::{Layer, MergeStep, Merged};
 use model::problem::CoreProblem;
 use model::review::{Failure, Phase};
 use model::workflow::Workflow;
+use rayon::prelude::*;
+use serde::Serialize;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use wasmtime::Store;
@@ -23,6 +26,10 @@ use super::limits::{Guard, Limits};
 use super::load_error::LoadError;
 use super::words::{Bytes, Count, Short};
 use super::world::{CORE_INTERFACE, Interface};
+
+/// Steps that one call is asked about at most. A call has a fixed price of some 50 µs; a thousand steps take some 50 ms
+/// and 30 MB, so that a large file keeps all cores busy and the memory small.
+const STEPS_A_CALL: usize = 500;
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, reason = "generated; `wit/core.wit` has the documentation")]
@@ -201,11 +208,22 @@ impl CorePolicy {
         })
     }
 
-    /// Merges layers into effective configs, one for each of `steps`, in their order.
+    /// Merges layers into effective configs, one for each of `steps`, in their order. Many steps go in several calls
+    /// side by side.
     ///
     /// # Errors
     /// When the core policy gives no valid answer.
     pub fn merge(&self, layers: &[Layer], steps: &[MergeStep]) -> Result<Vec<Merged>, CoreError> {
+        if steps.len() <= STEPS_A_CALL || !steps.iter().flat_map(|step| &step.ranks).all(|rank| names(*rank, layers)) {
+            return self.merge_at_once(layers, steps);
+        }
+        self.in_calls(steps, |some| {
+            let (layers, steps) = needed(layers, some);
+            self.merge_at_once(&layers, &steps)
+        })
+    }
+
+    fn merge_at_once<L: Serialize>(&self, layers: &[L], steps: &[MergeStep]) -> Result<Vec<Merged>, CoreError> {
         const FUNCTION: &str = "merge";
         let (layers, argument) = (self.write(FUNCTION, layers)?, self.write(FUNCTION, steps)?);
         let raw = self.call(FUNCTION, |core, store| core.call_merge(store, &layers, &argument))?;
@@ -217,11 +235,18 @@ impl CorePolicy {
         Ok(merged)
     }
 
-    /// Checks effective configs.
+    /// Checks effective configs, many in several calls side by side.
     ///
     /// # Errors
     /// When the core policy gives no valid answer.
     pub fn check(&self, phase: Phase, steps: &[Merged]) -> Result<Vec<CoreProblem>, CoreError> {
+        if steps.len() <= STEPS_A_CALL {
+            return self.check_at_once(phase, steps);
+        }
+        self.in_calls(steps, |some| self.check_at_once(phase, some))
+    }
+
+    fn check_at_once(&self, phase: Phase, steps: &[Merged]) -> Result<Vec<CoreProblem>, CoreError> {
         const FUNCTION: &str = "check";
         let phase = match phase {
             Phase::Load => wit::Phase::Load,
@@ -230,6 +255,16 @@ impl CorePolicy {
         let steps = self.write(FUNCTION, steps)?;
         let raw = self.call(FUNCTION, |core, store| core.call_check(store, phase, &steps))?;
         self.read_problems(FUNCTION, "answer", &self.accepted(FUNCTION, raw)?)
+    }
+
+    /// The answers about all steps, in their order, whichever call ends first.
+    fn in_calls<S: Sync, A: Send>(
+        &self,
+        steps: &[S],
+        ask: impl Fn(&[S]) -> Result<Vec<A>, CoreError> + Send + Sync,
+    ) -> Result<Vec<A>, CoreError> {
+        let answers: Result<Vec<Vec<A>>, CoreError> = steps.par_chunks(STEPS_A_CALL).map(ask).collect();
+        Ok(answers?.into_iter().flatten().collect())
     }
 
     /// JSON Schema of the workflow file, as text.
@@ -267,7 +302,7 @@ impl CorePolicy {
         Ok(text)
     }
 
-    fn write<T: serde::Serialize + ?Sized>(&self, function: &str, argument: &T) -> Result<String, CoreError> {
+    fn write<T: Serialize + ?Sized>(&self, function: &str, argument: &T) -> Result<String, CoreError> {
         serde_json::to_string(argument)
             .map_err(|error| self.failed(Failure::new(format!("no arguments for `{function}`: {error}"))))
     }
@@ -322,6 +357,25 @@ impl<'a> Source<'a> {
     }
 }
 
+fn names(rank: u32, layers: &[Layer]) -> bool {
+    usize::try_from(rank).is_ok_and(|index| index < layers.len())
+}
+
+/// The layers that these steps name, each once, and the steps with the places where those now stand.
+fn needed<'a>(layers: &'a [Layer], steps: &[MergeStep]) -> (Vec<&'a Layer>, Vec<MergeStep>) {
+    let mut places = HashMap::new();
+    let mut kept = Vec::new();
+    let mut steps = steps.to_vec();
+    for rank in steps.iter_mut().flat_map(|step| &mut step.ranks) {
+        let Some(layer) = layers.get(*rank as usize) else { continue };
+        *rank = *places.entry(*rank).or_insert_with(|| {
+            kept.push(layer);
+            kept.len() as u32 - 1
+        });
+    }
+    (kept, steps)
+}
+
 /// Reads a list of problems, or nothing when there are more than this: counting them first would hold all of them.
 struct UpTo(u64);
 
@@ -348,4 +402,28 @@ impl<'de> Visitor<'de> for UpTo {
 
 fn major(version: &str) -> &str {
     version.split_once('.').map_or(version, |(major, _)| major)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::layer::Origin;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn steps_take_along_only_the_layers_they_name() {
+        let layer = |origin: Origin, number: i32| Layer {
+            origin,
+            value: json!({ "backoff_limit": number }),
+            positions: Default::default(),
+            left_out: Vec::new(),
+            variables: Vec::new(),
+        };
+        let layers = [layer(Origin::Base, 0), layer(Origin::Dag, 1), layer(Origin::Step, 2), layer(Origin::Step, 3)];
+        let step = |name: &str, ranks: &[u32]| MergeStep { step: name.to_owned(), ranks: ranks.to_vec() };
+        let (kept, steps) = needed(&layers, &[step("b", &[1, 3]), step("c", &[1]), step("d", &[3, 1, 0])]);
+        assert_eq!(kept, [&layers[1], &layers[3], &layers[0]]);
+        assert_eq!(steps, [step("b", &[0, 1]), step("c", &[0]), step("d", &[1, 0, 2])]);
+    }
 }

@@ -233,7 +233,7 @@ pub(super) fn run_style(status: RunStatus) -> Style {
     match status {
         RunStatus::Succeeded => GREEN,
         RunStatus::Failed => RED,
-        RunStatus::Aborted => YELLOW,
+        RunStatus::Aborted | RunStatus::PartiallySucceeded => YELLOW,
         RunStatus::Running => Style::new(),
     }
 }
