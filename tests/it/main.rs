@@ -9,6 +9,7 @@
 
 mod admission;
 mod cli;
+mod cluster_choice;
 mod contract;
 mod corpus;
 mod coverage;
@@ -19,4 +20,5 @@ mod laws;
 mod lifecycle;
 mod reference_page;
 mod rules_page;
+mod tables;
 mod tidy;
