@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tower_service::Service;
 
 pub use connect::{ConnectError, Target, connect};
 pub use delete::{Deleted, Expected};
@@ -23,6 +24,8 @@ pub(crate) use retry::Backoff;
 pub use retry::{Failure, Kind as FailureKind};
 pub use submit::{Created, SubmitError};
 pub use watch::{Attempted, Contact, OpenError, Watched};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// POSTs and DELETEs in flight for one cluster: enough to keep it busy, too few to be throttled for.
 const WRITES_IN_FLIGHT: usize = 16;
@@ -41,6 +44,10 @@ struct Inner {
     default_namespace: String,
     context: Option<String>,
     writes: Semaphore,
+    /// Of requests and watches.
+    backoff: Backoff,
+    /// Of log streams.
+    log_backoff: Backoff,
 }
 
 impl Cluster {
@@ -51,13 +58,38 @@ impl Cluster {
         context: Option<String>,
     ) -> Cluster {
         let writes = Semaphore::new(WRITES_IN_FLIGHT);
-        Cluster { inner: Arc::new(Inner { client, kubectl, default_namespace, context, writes }) }
+        let (backoff, log_backoff) = (Backoff::of_requests(), Backoff::of_logs());
+        Cluster { inner: Arc::new(Inner { client, kubectl, default_namespace, context, writes, backoff, log_backoff }) }
     }
 
     /// The embedded cluster.
     pub fn local(cluster: &local_cluster::LocalCluster) -> Cluster {
-        let client = kube::Client::new(cluster.clone(), "default");
-        Cluster::new(client, None, "default".to_owned(), None)
+        let cluster = cluster.clone();
+        Cluster::behind(move || cluster.clone(), None)
+    }
+
+    /// A cluster in this process, behind services that `connect` makes: one now, and another when its credentials have
+    /// expired. `kubectl`: the options of kubectl that would lead there.
+    ///
+    /// Nobody else asks it, so that waits between requests need not differ by chance: they are always the longest.
+    pub fn behind<S, B>(connect: impl Fn() -> S + Send + Sync + 'static, kubectl: Option<String>) -> Cluster
+    where
+        S: Service<http::Request<kube::client::Body>, Response = http::Response<B>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let client = kube::Client::new(connect(), "default");
+        let writes = Semaphore::new(WRITES_IN_FLIGHT);
+        let (backoff, log_backoff) = (Backoff::of_requests().without_chance(), Backoff::of_logs().without_chance());
+        let (default_namespace, context) = ("default".to_owned(), None);
+        Cluster { inner: Arc::new(Inner { client, kubectl, default_namespace, context, writes, backoff, log_backoff }) }
+    }
+
+    /// The waits between tries to read a log.
+    pub(crate) fn log_backoff(&self) -> Backoff {
+        self.inner.log_backoff.clone()
     }
 
     /// The command of kubectl that does `what` in a namespace of this cluster; none: kubectl cannot reach it.

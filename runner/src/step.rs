@@ -205,7 +205,7 @@ impl Attempt {
 
     /// The rest of the log. The screen says that it is waited for, if that takes long.
     async fn rest_of_log(&self, following: &mut AbortOnDrop<follow::Logged>) -> follow::Logged {
-        let mut timers = Timers::new(&self.shared.waits);
+        let mut timers = Timers::new(&self.shared.waits, &self.shared.events);
         timers.run(vec![Wait {
             kind: WaitKind::Drain,
             of: String::new(),
@@ -223,7 +223,7 @@ impl Attempt {
     /// Creates the Job.
     async fn create(&self, attempted: &Attempted, stop: &watch::Receiver<Stop>) -> Result<String, NotCreated> {
         let limit = self.shared.waits.get(WaitKind::Api);
-        let mut timers = Timers::new(&self.shared.waits);
+        let mut timers = Timers::new(&self.shared.waits, &self.shared.events);
         let mut has_waited = false;
         let tell = |failure: &crate::cluster::Failure| {
             timers.run(vec![self.api_wait(format!("the cluster does not take the Job: {failure}"))]);
@@ -272,7 +272,7 @@ impl Attempt {
     async fn watch(&self, attempted: &Attempted) -> Result<Decision, OutOfContact> {
         let mut facts = attempted.facts();
         let mut contact = attempted.contact();
-        let mut timers = Timers::new(&self.shared.waits);
+        let mut timers = Timers::new(&self.shared.waits, &self.shared.events);
         let mut lookups = timers::Lookups::default();
         let mut shown = None;
         let mut looking: Option<Looking<'_>> = None;

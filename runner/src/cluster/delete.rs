@@ -6,7 +6,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPoli
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::retry::{ANSWER, Backoff, Failure, Kind, answered};
+use super::retry::{ANSWER, Failure, Kind, answered};
 
 /// What a request gets at least, also when its limit is 0.
 const LEAST: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ impl Cluster {
         tell: impl Fn(&Failure),
     ) -> Deleted {
         let mut end = None;
-        let mut backoff = Backoff::of_requests();
+        let mut backoff = self.inner.backoff.clone();
         loop {
             // The semaphore is never closed.
             let permit = self.inner.writes.acquire().await;

@@ -159,6 +159,7 @@ pub(crate) struct Backoff {
     next: Duration,
     first: Duration,
     longest: Duration,
+    by_chance: bool,
 }
 
 impl Backoff {
@@ -173,13 +174,21 @@ impl Backoff {
     }
 
     fn new(first: Duration, longest: Duration) -> Backoff {
-        Backoff { next: first, first, longest }
+        Backoff { next: first, first, longest, by_chance: true }
+    }
+
+    /// None is shortened.
+    pub(super) fn without_chance(self) -> Backoff {
+        Backoff { by_chance: false, ..self }
     }
 
     /// The next wait.
     pub(crate) fn wait(&mut self) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.longest);
+        if !self.by_chance {
+            return whole;
+        }
         let chance = RandomState::new().build_hasher().finish() % 1000;
         whole.mul_f64(1.0 - chance as f64 / 5000.0)
     }

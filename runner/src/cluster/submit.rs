@@ -7,7 +7,7 @@ use kube::api::PostParams;
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::retry::{ANSWER, Backoff, Failure, Kind};
+use super::retry::{ANSWER, Failure, Kind};
 use crate::manifest::{DIGEST, Job};
 
 /// What the answer on its way gets when creating is given up.
@@ -84,7 +84,7 @@ impl Cluster {
         mut tell: impl FnMut(&Failure),
     ) -> Result<Created, SubmitError> {
         let mut end = None;
-        let mut backoff = Backoff::of_requests();
+        let mut backoff = self.inner.backoff.clone();
         let mut stopped = pin!(stopped);
         let mut may_exist = false;
         loop {

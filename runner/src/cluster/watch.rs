@@ -181,8 +181,9 @@ impl Watched {
         tell: impl Fn(&Failure),
     ) -> Result<Watched, OpenError> {
         let labels = format!("{RUN_ID}={label}");
-        let jobs = Selected { api: cluster.jobs(namespace), labels: labels.clone(), silence };
-        let pods = Selected { api: cluster.pods(namespace), labels, silence };
+        let backoff = cluster.inner.backoff.clone();
+        let jobs = Selected { api: cluster.jobs(namespace), labels: labels.clone(), silence, backoff: backoff.clone() };
+        let pods = Selected { api: cluster.pods(namespace), labels, silence, backoff };
         let refused = |resource| {
             move |(verb, failure)| OpenError::Refused { verb, resource, namespace: namespace.to_owned(), failure }
         };
@@ -285,6 +286,7 @@ struct Selected<K> {
     api: Api<K>,
     labels: String,
     silence: Duration,
+    backoff: Backoff,
 }
 
 impl<K: Seen> Selected<K> {
@@ -295,7 +297,7 @@ impl<K: Seen> Selected<K> {
         tell: impl Fn(&Failure),
     ) -> Result<(Listed<K>, Events<K>), (&'static str, Failure)> {
         let end = Instant::now() + limit;
-        let mut backoff = Backoff::of_requests();
+        let mut backoff = self.backoff.clone();
         let mut verb = "list";
         loop {
             let begun = async {
@@ -341,7 +343,7 @@ impl<K: Seen> Selected<K> {
 
 /// Reads a watch, and opens it again, for as long as it is polled.
 async fn keep<K: Seen>(of: Selected<K>, mut version: String, first: Events<K>, registry: Arc<Registry>) {
-    let mut backoff = Backoff::of_requests();
+    let mut backoff = of.backoff.clone();
     let mut opened = Ok(first);
     loop {
         let ended = match opened {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::facts::Facts;
@@ -226,7 +225,7 @@ impl Target {
 
     /// From now on the screen says what is waited for.
     pub(super) fn tell_wait(&self, words: &str, limit: Duration) {
-        let since = Timestamp::now();
+        let since = self.shared.events.now();
         let (kind, words, until) = (WaitKind::Delete.as_str(), words.to_owned(), since.checked_add(limit).ok());
         let waits = vec![Waiting { kind, words, since, until }];
         self.shared.events.attempt(&self.step, self.attempt, EventKind::StepWaiting { waits });

@@ -20,7 +20,7 @@ use super::facts::{Facts, StepPhase};
 use super::log_stream::{LogReader, Piece};
 use super::waits::WaitKind;
 use super::{Shared, at};
-use crate::cluster::{Backoff, Cluster, FailureKind, LogChunk};
+use crate::cluster::{Cluster, FailureKind, LogChunk};
 use crate::event::EventKind;
 use crate::journal::new_file;
 
@@ -123,7 +123,7 @@ impl Follow {
     async fn pod(&mut self, pod: &DuePod, sink: &mut Sink) -> Result<(), String> {
         let mut reader = LogReader::new();
         let mut pieces = Vec::new();
-        let mut backoff = Backoff::of_logs();
+        let mut backoff = self.cluster.log_backoff();
         // Since when nothing more has come, although the container has ended.
         let mut idle: Option<Instant> = None;
         let read = loop {

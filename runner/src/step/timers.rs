@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::at;
 use super::verdict::{EventsOf, Wait};
 use super::waits::{WaitKind, Waits};
-use crate::event::Waiting;
+use crate::event::{Events, Waiting};
 
 /// A wait that lasts no longer is the cluster's ordinary pace, and of no interest.
 const UNTOLD: Duration = Duration::from_secs(1);
@@ -20,6 +20,8 @@ const UNTOLD: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Timers {
     limits: Waits,
+    /// Whose clock stamps what is shown.
+    events: Events,
     running: Vec<Running>,
 }
 
@@ -35,8 +37,8 @@ struct Running {
 }
 
 impl Timers {
-    pub(super) fn new(limits: &Waits) -> Timers {
-        Timers { limits: limits.clone(), running: Vec::new() }
+    pub(super) fn new(limits: &Waits, events: &Events) -> Timers {
+        Timers { limits: limits.clone(), events: events.clone(), running: Vec::new() }
     }
 
     /// From now on these waits run and no others.
@@ -49,7 +51,7 @@ impl Timers {
             return Running { wait, ..running.clone() };
         }
         let limit = wait.limit(&self.limits);
-        let (now, since) = (Instant::now(), Timestamp::now());
+        let (now, since) = (Instant::now(), self.events.now());
         let until = since.checked_add(limit).ok();
         Running { wait, end: now + limit, since, until, show: now + UNTOLD }
     }

@@ -1,0 +1,1 @@
+//! Watches and requests: none of their troubles is ever a verdict.
