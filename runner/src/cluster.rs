@@ -7,6 +7,7 @@ mod connect;
 mod delete;
 mod events;
 mod logs;
+mod namespace;
 mod retry;
 mod submit;
 mod watch;

@@ -278,11 +278,23 @@ impl Attempt {
         let mut looking: Option<Looking<'_>> = None;
         let mut told = Vec::new();
         let mut remarks = BTreeSet::new();
+        let mut has_asked = false;
         loop {
             let away = contact.borrow_and_update().lost().map(|(since, failure)| (since, failure.clone()));
-            let judgement = judge(&facts.borrow_and_update(), &timers.expired());
+            let expired = timers.expired();
+            let judgement = judge(&facts.borrow_and_update(), &expired);
             let Open { state, mut waits, events_of, remarks: said } = match judgement {
-                Judgement::Decided(decision) => return Ok(*decision),
+                Judgement::Decided(decision) => {
+                    let is_gone = decision.job == JobAtEnd::Gone && decision.verdict.outcome == Outcome::Lost;
+                    if !is_gone || std::mem::replace(&mut has_asked, true) {
+                        return Ok(*decision);
+                    }
+                    // Why it is gone nobody tells who does not ask.
+                    if self.cluster.is_namespace_gone(&self.job).await {
+                        attempted.learn(Facts::see_namespace_gone);
+                    }
+                    continue;
+                }
                 Judgement::Open(open) => open,
             };
             for text in said {
@@ -306,6 +318,10 @@ impl Attempt {
                 shown = Some(now);
             }
             timers.run(waits);
+            // One that may last no time is over at once.
+            if !timers.expired().is_subset(&expired) {
+                continue;
+            }
             let noticed = timers.noticed();
             if noticed != told {
                 self.tell(EventKind::StepWaiting { waits: noticed.clone() });
@@ -369,13 +385,13 @@ impl Attempt {
         let gently = async {
             let target = self.target(expected.clone());
             let deleted = target.delete(delete).await;
-            if !matches!(deleted, Deleted::Accepted | Deleted::Absent) {
+            if !matches!(deleted, Deleted::Accepted | Deleted::Held | Deleted::Absent) {
                 return Some(deleted);
             }
             let mut facts = attempted.facts();
             target.tell_wait("the pods get their grace period to end", self.grace + delete);
             // An end of the watches is no end of the pods; then the time is waited for.
-            let gone = tokio::time::timeout(self.grace + delete, facts.wait_for(is_gone)).await;
+            let gone = tokio::time::timeout(self.grace + delete, facts.wait_for(cleanup::is_removed)).await;
             drop(gone);
             target.tell_no_wait();
             None
@@ -387,7 +403,7 @@ impl Attempt {
                 None
             }
         };
-        let gone = is_gone(&attempted.facts().borrow());
+        let gone = cleanup::is_removed(&attempted.facts().borrow());
         let cleanup = match failed {
             Some(deleted) => Cleanup::failed(self.target(expected), deleted),
             None if gone => Cleanup::done(self.target(expected)),
@@ -412,7 +428,7 @@ impl Attempt {
             self.cluster.delete_job(namespace, name, expected, KILL, |_| {})
         );
         let mut facts = attempted.facts();
-        let _ = facts.wait_for(is_gone).await;
+        let _ = facts.wait_for(cleanup::is_removed).await;
     }
 
     fn cancelled(&self) -> Verdict {
@@ -426,6 +442,7 @@ impl Attempt {
             cluster: self.cluster.clone(),
             namespace: self.job.namespace().to_owned(),
             name: self.job.name().to_string(),
+            grace: self.grace,
             expected,
             shared: self.shared.clone(),
         }
@@ -484,11 +501,6 @@ async fn stopped(stop: &mut watch::Receiver<Stop>, gravely: Stop) {
     if stop.wait_for(|stop| *stop >= gravely).await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// Whether neither the Job is there, nor anything that runs.
-fn is_gone(facts: &Facts) -> bool {
-    facts.job_gone() && facts.pods().iter().all(|pod| pod.is_over || pod.is_gone)
 }
 
 /// A moment that may never come.

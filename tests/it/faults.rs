@@ -1,6 +1,11 @@
 //! Faults: what goes wrong in real clusters, each a test that carries the id of its row in `docs/faults.md`.
 
+mod cleanup;
+mod containers;
+mod disruption;
 mod logs;
+mod start;
+mod verdict;
 mod watch;
 
 use local_cluster::Script;

@@ -33,6 +33,16 @@ pub use stage::Stage;
 /// One Kubernetes step that runs a script.
 pub const ONE_STEP: &str = "steps:\n  - {id: a, type: k8s, config: {image: x}, command: work}\n";
 
+/// Kubernetes steps that run at the same time: the name of each, and what its config says beside the image, as
+/// `cleanup_policy: keep`.
+pub fn steps(steps: &[(&str, &str)]) -> String {
+    let step = |(name, config): &(&str, &str)| {
+        let comma = if config.is_empty() { "" } else { ", " };
+        format!("  - {{id: {name}, type: k8s, config: {{image: x{comma}{config}}}, command: work}}\n")
+    };
+    format!("type: graph\nsteps:\n{}", steps.iter().map(step).collect::<String>())
+}
+
 /// A [`Fault`] of the test that this stands in.
 #[macro_export]
 macro_rules! fault {
@@ -53,6 +63,11 @@ static RULES: LazyLock<Arc<PolicySet>> = LazyLock::new(|| {
     let cache = test.parent().and_then(std::path::Path::parent).unwrap().join("test-cache/runner/components");
     Arc::new(PolicySet::load_with_cache(&[], Some(&cache)).unwrap())
 });
+
+/// The rules that ship with the program.
+pub fn rules() -> Arc<PolicySet> {
+    RULES.clone()
+}
 
 /// Somebody who does something while the workflow runs.
 type Act = Box<dyn FnOnce(Stage) -> Pin<Box<dyn Future<Output = ()> + Send>>>;

@@ -25,6 +25,8 @@ pub enum Expected {
 pub enum Deleted {
     /// The server accepted it.
     Accepted,
+    /// The server accepted it, but finalizers hold the Job.
+    Held,
     /// There is no such Job.
     Absent,
     /// Another Job has the name; nothing was deleted.
@@ -101,10 +103,18 @@ impl Cluster {
             ..DeleteParams::default()
         };
         match answered(patience, jobs.delete(name, &parameters)).await {
-            Ok(_) => Ok(Deleted::Accepted),
+            Ok(answer) => {
+                let finalizers = answer.left().and_then(|job| job.metadata.finalizers).unwrap_or_default();
+                Ok(if finalizers.is_empty() { Deleted::Accepted } else { Deleted::Held })
+            }
             Err(Failure { kind: Kind::NotFound, .. }) => Ok(Deleted::Absent),
-            // The precondition does not hold.
-            Err(Failure { kind: Kind::Conflict, .. }) => Ok(Deleted::Foreign),
+            // The precondition does not hold, unless it is another conflict.
+            Err(failure) if failure.kind == Kind::Conflict => match answered(patience, jobs.get(name)).await {
+                Ok(found) if found.metadata.uid == parameters.preconditions.and_then(|of| of.uid) => Err(failure),
+                Ok(_) => Ok(Deleted::Foreign),
+                Err(Failure { kind: Kind::NotFound, .. }) => Ok(Deleted::Absent),
+                Err(failure) => Err(failure),
+            },
             Err(failure) => Err(failure),
         }
     }

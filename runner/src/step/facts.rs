@@ -50,6 +50,8 @@ pub struct PodView<'a> {
     pub is_over: bool,
     /// It is no longer there, and neither is its log.
     pub is_gone: bool,
+    /// What holds it while it is being deleted.
+    pub finalizers: &'a [String],
 }
 
 /// How far the container `step` of a pod is.
@@ -146,6 +148,7 @@ impl Facts {
             step: pod.step_phase(),
             is_over: pod.is_over(),
             is_gone: pod.is_gone,
+            finalizers: &pod.finalizers,
         });
         views.collect()
     }
@@ -158,6 +161,11 @@ impl Facts {
     /// Whether the Job is no longer there. Its pods may be.
     pub fn job_gone(&self) -> bool {
         self.is_namespace_gone || self.job().is_some_and(|job| job.is_gone)
+    }
+
+    /// What holds the Job while it is being deleted.
+    pub fn job_finalizers(&self) -> &[String] {
+        self.job().map(|job| job.finalizers.as_slice()).unwrap_or_default()
     }
 
     pub(in crate::step) fn job(&self) -> Option<&JobFacts> {

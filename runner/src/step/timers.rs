@@ -14,7 +14,7 @@ use super::waits::{WaitKind, Waits};
 use crate::event::{Events, Waiting};
 
 /// A wait that lasts no longer is the cluster's ordinary pace, and of no interest.
-const UNTOLD: Duration = Duration::from_secs(1);
+pub(super) const UNTOLD: Duration = Duration::from_secs(1);
 
 /// The waits that run.
 #[derive(Debug)]
@@ -53,7 +53,10 @@ impl Timers {
         let limit = wait.limit(&self.limits);
         let (now, since) = (Instant::now(), self.events.now());
         let until = since.checked_add(limit).ok();
-        Running { wait, end: now + limit, since, until, show: now + UNTOLD }
+        // The next of a kind that is on the screen already is shown at once.
+        let is_shown = self.running.iter().any(|before| before.wait.kind == wait.kind && before.show <= now);
+        let show = if is_shown { now } else { now + UNTOLD };
+        Running { wait, end: now + limit, since, until, show }
     }
 
     /// The kinds of those that have lasted their limit.

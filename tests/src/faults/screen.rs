@@ -79,7 +79,8 @@ impl Screen {
         let transcript = self.lines.lock().unwrap();
         let mut text = String::new();
         let is_log = |line: &(Stream, String, String)| line.0 == Stream::Out && line.2.contains(" │ ");
-        for group in transcript.lines.chunk_by(|one, next| is_log(one) == is_log(next)) {
+        let lines = in_order(&transcript.lines);
+        for group in lines.chunk_by(|one, next| is_log(one) == is_log(next)) {
             let left_out = if is_log(&group[0]) { group.len().saturating_sub(SHOWN) } else { 0 };
             let (first, last) = if left_out > 0 {
                 (&group[..SHOWN / 2], &group[group.len() - SHOWN / 2..])
@@ -99,6 +100,23 @@ impl Screen {
     pub(super) fn text(&self) -> String {
         self.lines.lock().unwrap().shown.borrow().clone()
     }
+}
+
+/// Steps that do something at the same time do so in any order: here the order is that of their names.
+fn in_order(lines: &[(Stream, String, String)]) -> Vec<(Stream, String, String)> {
+    let step = |line: &str| {
+        let line = line.strip_prefix("warning: ").unwrap_or(line);
+        let end = line.find([':', '/', ' '])?;
+        // The lines about the run, and those of the final tree, are about no step.
+        let is_of_step = line[end..].starts_with(": ") || line[end..].contains(" │ ");
+        (is_of_step && !line.starts_with("dag:") && !line.starts_with("stopping")).then(|| line[..end].to_owned())
+    };
+    let is_together = |one: &(Stream, String, String), next: &(Stream, String, String)| {
+        one.1 == next.1 && step(&one.2).is_some() && step(&next.2).is_some()
+    };
+    let mut ordered = lines.to_vec();
+    ordered.chunk_by_mut(is_together).for_each(|lines| lines.sort_by_key(|line| step(&line.2)));
+    ordered
 }
 
 fn push(text: &mut String, (stream, time, line): &(Stream, String, String)) {

@@ -48,6 +48,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// The phases of the pods of Jobs that are still there.
+    pub fn kept_phases(&self) -> &[String] {
+        &self.stored.phases
+    }
+
     #[expect(clippy::too_many_arguments, reason = "it is made in one place")]
     pub(super) fn new(
         test: String,
@@ -116,6 +121,8 @@ pub(super) struct Stored {
     pub(super) jobs: Vec<JobName>,
     /// Of Jobs that are gone.
     pub(super) pods: Vec<JobName>,
+    /// Of the pods of Jobs that are there.
+    pub(super) phases: Vec<String>,
 }
 
 impl Stored {
@@ -136,10 +143,13 @@ impl Stored {
 
     async fn now(cluster: &LocalCluster) -> Stored {
         let jobs = names(&list(cluster, "/apis/batch/v1/jobs").await);
-        let pods = names(&list(cluster, "/api/v1/pods").await);
+        let list_of_pods = list(cluster, "/api/v1/pods").await;
+        let pods = names(&list_of_pods);
         let of_job = |pod: &JobName| jobs.iter().any(|job| pod.name.starts_with(&format!("{}-", job.name)));
+        let phases = list_of_pods["items"].as_array().into_iter().flatten().zip(&pods).filter(|(_, pod)| of_job(pod));
+        let phases = phases.map(|(item, _)| item["status"]["phase"].as_str().unwrap_or_default().to_owned()).collect();
         let pods = pods.into_iter().filter(|pod| !of_job(pod)).collect();
-        Stored { jobs, pods }
+        Stored { jobs, pods, phases }
     }
 }
 

@@ -104,8 +104,7 @@ pub(super) async fn play(fault: Fault) -> Seen {
     given.iter().for_each(|wait| waits.set(wait).unwrap());
     let source = Source { name: "dag.yaml".to_owned(), text: dag, role: Role::Workflow };
     let planned = plan_jobs(&Sources::from_texts(vec![source], Vec::new()), &RULES).unwrap();
-    assert_eq!(planned.report.problems, [], "the workflow of the test is invalid");
-    let effective = planned.effective.unwrap();
+    let effective = planned.effective.unwrap_or_else(|| panic!("the workflow: {:#?}", planned.report.problems));
     let scope = Scope::of_run(effective.workflow(), run_id.as_str(), BTreeMap::new());
     let folder = RunFolder::create(&workdir.path().join("state"), &run_id).unwrap();
     let run_folder = folder.path().to_owned();

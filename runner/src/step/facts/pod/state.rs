@@ -89,6 +89,21 @@ pub(in crate::step) struct ContainerEnd {
     pub(in crate::step) words: Words,
 }
 
+/// Reasons of a container that the runtime could not start; its code is the runtime's, and there is no log.
+const NOT_STARTED: [&str; 4] = ["StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"];
+
+impl ContainerEnd {
+    /// The runtime could not start it.
+    pub(in crate::step) fn never_started(&self) -> bool {
+        NOT_STARTED.contains(&self.words.reason.as_str())
+    }
+
+    /// Its program has run, and somebody saw its end.
+    pub(in crate::step) fn has_run(&self) -> bool {
+        self.is_known && !self.never_started()
+    }
+}
+
 /// A container somebody added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::step) struct Other {
@@ -186,7 +201,7 @@ impl PodState {
             node: spec.node_name.clone(),
             scheduling: scheduling(status),
             disruption: disruption(status),
-            has_begun: state == StepState::Running || end.as_ref().is_some_and(|end| end.is_known),
+            has_begun: state == StepState::Running || end.as_ref().is_some_and(ContainerEnd::has_run),
             trouble: step.into_iter().chain(init_statuses).find_map(|status| trouble(status, spec)),
             others: others(spec, statuses, init_statuses),
             lacks_step: step.is_none() && step_spec.is_none() && !(spec.containers.is_empty() && statuses.is_empty()),
