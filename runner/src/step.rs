@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Attempted, Cluster, Deleted, Expected, SubmitError, Watched};
+use crate::cluster::{Attempted, Cluster, Created, Deleted, Expected, FailureKind, SubmitError, Watched};
 use crate::event::{AttemptState, EventKind, Events, JobName};
 use crate::journal::{Entry, Journal};
 use crate::manifest::Job;
@@ -242,6 +242,7 @@ impl Attempt {
                 })
                 .await;
                 attempted.created(&created.uid, created.version.as_deref());
+                self.tell_remarks(&created);
                 if has_waited {
                     self.tell(EventKind::StepWaiting { waits: Vec::new() });
                 }
@@ -266,6 +267,18 @@ impl Attempt {
             None => Cleanup::done(target),
         };
         Err(NotCreated { verdict, cleanup })
+    }
+
+    /// What was stored is what runs; what was admitted is what was sent.
+    fn tell_remarks(&self, created: &Created) {
+        let differences = (!created.differences.is_empty()).then(|| {
+            let differences = created.differences.join("; ");
+            format!("the cluster stored another Job than the one sent: {differences}")
+        });
+        let remarks = created.warnings.iter().map(|warning| format!("the cluster remarks: {warning}"));
+        for text in differences.into_iter().chain(remarks) {
+            self.tell(EventKind::Warning { text });
+        }
     }
 
     /// Waits for the verdict.
@@ -355,10 +368,16 @@ impl Attempt {
     }
 
     fn out_of_contact(&self, failure: &crate::cluster::Failure) -> OutOfContact {
-        let mut verdict =
-            Verdict::new(Outcome::Lost, format!("the cluster stayed away, so nobody knows how it ended: {failure}"));
+        let why = match failure.kind {
+            FailureKind::Unauthorized => "the cluster no longer takes the credentials, fresh ones neither",
+            FailureKind::Forbidden | FailureKind::NotFound => "the cluster no longer shows the Job",
+            _ => "the cluster stayed away",
+        };
+        let mut verdict = Verdict::new(Outcome::Lost, format!("{why}, so nobody knows how it ended: {failure}"));
         let look = self.cluster.kubectl(self.job.namespace(), &format!("get job {}", self.job.name()));
-        verdict.hint = look.map(|look| format!("the Job was left alone; look with `{look}`"));
+        verdict.hint = look.map(|look| {
+            format!("the Job was left alone: look with `{look}`, go on with `runner runs resume {}`", self.run_id())
+        });
         OutOfContact(verdict)
     }
 
@@ -451,6 +470,11 @@ impl Attempt {
         .await;
         self.state(AttemptState::Finished, verdict.pod.clone(), false);
         Ended { verdict, cleanup, last_lines }
+    }
+
+    fn run_id(&self) -> &str {
+        let annotations = self.job.as_manifest().metadata.annotations.as_ref();
+        annotations.and_then(|annotations| annotations.get(crate::manifest::RUN_ID)).map_or("ID", String::as_str)
     }
 
     fn state(&self, state: AttemptState, pod: Option<String>, suspended: bool) {
