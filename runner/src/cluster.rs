@@ -3,26 +3,34 @@
 //! Nothing outside of this module knows the client library. All waiting for a cluster that is away is done here, each
 //! time within a limit that the caller names; nothing here judges how a step ended.
 
+mod answer;
 mod connect;
 mod delete;
+mod drift;
 mod events;
+mod exchange;
+mod frames;
 mod logs;
 mod namespace;
 mod retry;
+mod sleep;
 mod submit;
 mod watch;
 
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Semaphore, watch as watched};
 use tower_service::Service;
 
 pub use connect::{ConnectError, Target, connect};
 pub use delete::{Deleted, Expected};
+use exchange::Connection;
 pub use logs::{LogChunk, LogConnection, LogError};
 pub(crate) use retry::Backoff;
 pub use retry::{Failure, Kind as FailureKind};
+pub use sleep::Clock;
 pub use submit::{Created, SubmitError};
 pub use watch::{Attempted, Contact, OpenError, Watched};
 
@@ -38,7 +46,9 @@ pub struct Cluster {
 }
 
 struct Inner {
-    client: kube::Client,
+    connection: Connection,
+    /// Counts how often the machine was found to have been asleep: what was open is dead then.
+    woken: watched::Sender<u64>,
     /// Options of kubectl that lead to the same cluster, with a blank behind each; none: kubectl cannot reach it.
     kubectl: Option<String>,
     /// The namespace that its context names.
@@ -53,14 +63,23 @@ struct Inner {
 
 impl Cluster {
     fn new(
-        client: kube::Client,
+        connection: Connection,
         kubectl: Option<String>,
         default_namespace: String,
         context: Option<String>,
     ) -> Cluster {
-        let writes = Semaphore::new(WRITES_IN_FLIGHT);
-        let (backoff, log_backoff) = (Backoff::of_requests(), Backoff::of_logs());
-        Cluster { inner: Arc::new(Inner { client, kubectl, default_namespace, context, writes, backoff, log_backoff }) }
+        Cluster {
+            inner: Arc::new(Inner {
+                connection,
+                woken: watched::Sender::new(0),
+                kubectl,
+                default_namespace,
+                context,
+                writes: Semaphore::new(WRITES_IN_FLIGHT),
+                backoff: Backoff::of_requests(),
+                log_backoff: Backoff::of_logs(),
+            }),
+        }
     }
 
     /// The embedded cluster.
@@ -81,11 +100,21 @@ impl Cluster {
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let client = kube::Client::new(connect(), "default");
-        let writes = Semaphore::new(WRITES_IN_FLIGHT);
-        let (backoff, log_backoff) = (Backoff::of_requests().without_chance(), Backoff::of_logs().without_chance());
-        let (default_namespace, context) = ("default".to_owned(), None);
-        Cluster { inner: Arc::new(Inner { client, kubectl, default_namespace, context, writes, backoff, log_backoff }) }
+        let client = move || kube::Client::new(connect(), "default");
+        let first = client();
+        let connect = Box::new(move || Box::pin(std::future::ready(Ok(client()))) as BoxFuture<'static, _>);
+        Cluster {
+            inner: Arc::new(Inner {
+                connection: Connection::new(first, connect),
+                woken: watched::Sender::new(0),
+                kubectl,
+                default_namespace: "default".to_owned(),
+                context: None,
+                writes: Semaphore::new(WRITES_IN_FLIGHT),
+                backoff: Backoff::of_requests().without_chance(),
+                log_backoff: Backoff::of_logs().without_chance(),
+            }),
+        }
     }
 
     /// The waits between tries to read a log.
@@ -103,12 +132,12 @@ impl Cluster {
         Some((self.inner.context.as_deref()?, &self.inner.default_namespace))
     }
 
-    fn jobs(&self, namespace: &str) -> kube::Api<k8s_openapi::api::batch::v1::Job> {
-        kube::Api::namespaced(self.inner.client.clone(), namespace)
-    }
-
-    fn pods(&self, namespace: &str) -> kube::Api<k8s_openapi::api::core::v1::Pod> {
-        kube::Api::namespaced(self.inner.client.clone(), namespace)
+    /// The machine was asleep: connections are dead, though nothing says so, and credentials may have expired. What is
+    /// open ends, and what is asked next is asked over a new connection.
+    async fn wake(&self, generation: u64) {
+        // Without fresh credentials the old ones must do.
+        drop(self.inner.connection.renew(generation).await);
+        self.inner.woken.send_modify(|woken| *woken = woken.wrapping_add(1));
     }
 }
 

@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Attempted, Cluster, Deleted, Expected, SubmitError, Watched};
+use crate::cluster::{Attempted, Cluster, Created, Deleted, Expected, FailureKind, SubmitError, Watched};
 use crate::event::{AttemptState, EventKind, Events, JobName};
 use crate::journal::{Entry, Journal};
 use crate::manifest::Job;
@@ -222,18 +222,21 @@ impl Attempt {
 
     /// Creates the Job.
     async fn create(&self, attempted: &Attempted, stop: &watch::Receiver<Stop>) -> Result<String, NotCreated> {
-        let limit = self.shared.waits.get(WaitKind::Api);
+        let [limit, leaving] = [WaitKind::Api, WaitKind::Delete].map(|kind| self.shared.waits.get(kind));
         let mut timers = Timers::new(&self.shared.waits, &self.shared.events);
         let mut has_waited = false;
         let tell = |failure: &crate::cluster::Failure| {
-            timers.run(vec![self.api_wait(format!("the cluster does not take the Job: {failure}"))]);
+            timers.run(vec![match failure.kind {
+                FailureKind::Conflict => self.wait(WaitKind::Delete, format!("its name is not free yet: {failure}")),
+                _ => self.wait(WaitKind::Api, format!("the cluster does not take the Job: {failure}")),
+            }]);
             self.tell(EventKind::StepWaiting { waits: timers.shown() });
             has_waited = true;
         };
         let mut stop = stop.clone();
         let given_up = stopped(&mut stop, Stop::Gently);
         // Whether there may be a Job, and then whether a request for it was never answered.
-        let (verdict, may_come) = match self.cluster.submit(&self.job, limit, given_up, tell).await {
+        let (verdict, may_come) = match self.cluster.submit(&self.job, limit, leaving, given_up, tell).await {
             Ok(created) => {
                 self.remember(Entry::JobCreated {
                     step: self.step.to_string(),
@@ -242,6 +245,7 @@ impl Attempt {
                 })
                 .await;
                 attempted.created(&created.uid, created.version.as_deref());
+                self.tell_remarks(&created);
                 if has_waited {
                     self.tell(EventKind::StepWaiting { waits: Vec::new() });
                 }
@@ -252,7 +256,7 @@ impl Attempt {
                 SubmitError::Unreachable { .. } => {
                     (Verdict::new(Outcome::failed(None, Reason::ClusterUnreachable), error.to_string()), Some(true))
                 }
-                SubmitError::Foreign { .. } => {
+                SubmitError::Foreign { .. } | SubmitError::Leaving { .. } => {
                     (Verdict::new(Outcome::failed(None, Reason::NameConflict), error.to_string()), None)
                 }
                 SubmitError::Refused(_) => {
@@ -266,6 +270,18 @@ impl Attempt {
             None => Cleanup::done(target),
         };
         Err(NotCreated { verdict, cleanup })
+    }
+
+    /// What was stored is what runs; what was admitted is what was sent.
+    fn tell_remarks(&self, created: &Created) {
+        let differences = (!created.differences.is_empty()).then(|| {
+            let differences = created.differences.join("; ");
+            format!("the cluster stored another Job than the one sent: {differences}")
+        });
+        let remarks = created.warnings.iter().map(|warning| format!("the cluster remarks: {warning}"));
+        for text in differences.into_iter().chain(remarks) {
+            self.tell(EventKind::Warning { text });
+        }
     }
 
     /// Waits for the verdict.
@@ -306,7 +322,7 @@ impl Attempt {
                 if since.elapsed() >= self.shared.waits.get(WaitKind::Api) {
                     return Err(self.out_of_contact(failure));
                 }
-                waits.push(self.api_wait(format!("the cluster does not answer: {failure}")));
+                waits.push(self.wait(WaitKind::Api, format!("the cluster does not answer: {failure}")));
             }
             let now = {
                 let facts = facts.borrow();
@@ -360,8 +376,8 @@ impl Attempt {
         decision.verdict
     }
 
-    fn api_wait(&self, words: String) -> Wait {
-        Wait { kind: WaitKind::Api, of: String::new(), words, allowance: Allowance::Limit }
+    fn wait(&self, kind: WaitKind, words: String) -> Wait {
+        Wait { kind, of: String::new(), words, allowance: Allowance::Limit }
     }
 
     /// The events of an object, which say why something is missing or stuck; none without the right to list them.
@@ -371,10 +387,16 @@ impl Attempt {
     }
 
     fn out_of_contact(&self, failure: &crate::cluster::Failure) -> OutOfContact {
-        let mut verdict =
-            Verdict::new(Outcome::Lost, format!("the cluster stayed away, so nobody knows how it ended: {failure}"));
+        let why = match failure.kind {
+            FailureKind::Unauthorized => "the cluster no longer takes the credentials, fresh ones neither",
+            FailureKind::Forbidden | FailureKind::NotFound => "the cluster no longer shows the Job",
+            _ => "the cluster stayed away",
+        };
+        let mut verdict = Verdict::new(Outcome::Lost, format!("{why}, so nobody knows how it ended: {failure}"));
         let look = self.cluster.kubectl(self.job.namespace(), &format!("get job {}", self.job.name()));
-        verdict.hint = look.map(|look| format!("the Job was left alone; look with `{look}`"));
+        verdict.hint = look.map(|look| {
+            format!("the Job was left alone: look with `{look}`, go on with `runner runs resume {}`", self.run_id())
+        });
         OutOfContact(verdict)
     }
 
@@ -468,6 +490,11 @@ impl Attempt {
         .await;
         self.state(AttemptState::Finished, verdict.pod.clone(), false);
         Ended { verdict, cleanup, last_lines }
+    }
+
+    fn run_id(&self) -> &str {
+        let annotations = self.job.as_manifest().metadata.annotations.as_ref();
+        annotations.and_then(|annotations| annotations.get(crate::manifest::RUN_ID)).map_or("ID", String::as_str)
     }
 
     fn state(&self, state: AttemptState, pod: Option<String>, suspended: bool) {

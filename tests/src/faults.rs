@@ -83,6 +83,7 @@ pub struct Fault {
     set_up: Vec<Box<dyn FnOnce(&LocalCluster)>>,
     acts: Vec<Act>,
     slow_reader: Option<Duration>,
+    history: Option<usize>,
 }
 
 impl Fault {
@@ -98,6 +99,7 @@ impl Fault {
             set_up: Vec::new(),
             acts: Vec::new(),
             slow_reader: None,
+            history: None,
         }
     }
 
@@ -107,9 +109,9 @@ impl Fault {
         self
     }
 
-    /// Container `step` of the pods of this step is a script. The first that is set for a step counts.
+    /// Container `step` of the pods of this step, or with `*` of all, is a script. The first that is set counts.
     pub fn script(self, step: &str, script: Script) -> Fault {
-        let pods = format!("{step}-*");
+        let pods = if step == "*" { step.to_owned() } else { format!("{step}-*") };
         self.cluster(move |cluster| cluster.faults().on("run", "pods", &pods).script("step", script))
     }
 
@@ -140,6 +142,12 @@ impl Fault {
         self
     }
 
+    /// The cluster remembers so few changes; a watch from an older version is answered with 410.
+    pub fn history(mut self, changes: usize) -> Fault {
+        self.history = Some(changes);
+        self
+    }
+
     /// Runs the workflow to its end, and the cluster until nothing moves in it any more.
     ///
     /// # Panics
@@ -158,6 +166,19 @@ impl Fault {
 /// The lines `line 1`, `line 2` … of these numbers, each with its line end.
 pub fn lines(numbers: impl IntoIterator<Item = usize>) -> String {
     numbers.into_iter().map(|number| format!("line {number}\n")).collect()
+}
+
+/// Creates an object as another user would.
+///
+/// # Panics
+/// When the cluster refuses it.
+pub async fn create(cluster: &LocalCluster, path: &str, object: &serde_json::Value) {
+    use http_body_util::Full;
+    use tower_service::Service as _;
+    let body = Full::new(bytes::Bytes::from(object.to_string()));
+    let request = http::Request::post(path).header("content-type", "application/json").body(body).unwrap();
+    let answer = cluster.clone().call(request).await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
 }
 
 /// So many seconds.

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::batch::v1 as batch;
 use kube::api::PostParams;
+use serde::de::IgnoredAny;
 
 use super::Cluster;
-use super::retry::{Failure, Kind, answered};
+use super::exchange::about;
+use super::retry::{Failure, Kind};
 use crate::manifest::Job;
 
 /// It only explains: nobody waits long for it.
@@ -18,8 +21,10 @@ impl Cluster {
     /// whoever may create a Job is told, also when nothing is stored. When the server says neither, it counts as there.
     pub async fn is_namespace_gone(&self, job: &Job) -> bool {
         let parameters = PostParams { dry_run: true, ..PostParams::default() };
-        let jobs = self.jobs(job.namespace());
-        match answered(SOON, jobs.create(&parameters, job.as_manifest())).await {
+        // A manifest is made of maps with text keys.
+        let manifest = serde_json::to_vec(job.as_manifest()).unwrap_or_default();
+        let request = about::<batch::Job>(job.namespace()).create(&parameters, manifest);
+        match self.call::<IgnoredAny>(SOON, request).await {
             Err(Failure { kind: Kind::NotFound, .. }) => true,
             Err(Failure { kind: Kind::Forbidden, words }) => words.contains("is being terminated"),
             _ => false,

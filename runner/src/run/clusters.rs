@@ -9,7 +9,7 @@ use local_cluster::{LocalCluster, NOTICE};
 use model::names::RunId;
 use tokio::sync::OnceCell;
 
-use crate::cluster::{Cluster, ConnectError, Failure, OpenError, Target, Watched, connect};
+use crate::cluster::{Clock, Cluster, ConnectError, Failure, OpenError, Target, Watched, connect};
 use crate::event::{EventKind, Events};
 use crate::manifest;
 use crate::step::waits::{WaitKind, Waits};
@@ -119,7 +119,9 @@ impl Clusters {
                 }
             };
             let run = self.run.as_str();
-            let watched = Watched::open(&cluster, namespace, run, &label, OPEN, self.silence, tell).await?;
+            let events = self.events.clone();
+            let clock: Clock = Box::new(move || events.now());
+            let watched = Watched::open(&cluster, namespace, run, &label, OPEN, self.silence, clock, tell).await?;
             Ok::<_, ReachError>((cluster, Arc::new(watched)))
         });
         reached.await.cloned()

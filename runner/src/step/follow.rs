@@ -7,6 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,11 +27,17 @@ use crate::journal::new_file;
 
 /// After a clean end of the stream: for the container's end to be seen.
 const END_SEEN: Duration = Duration::from_secs(2);
+/// A log that is opened again within this time after a clean end was rotated once at most meanwhile: a kubelet looks
+/// whether it must rotate every 10 s, and never more often than every 3 s.
+/// <https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/>, `containerLogMonitorInterval`
+const ONE_ROTATION: Duration = Duration::from_secs(3);
 /// So many times *drain*, a minute by default, are given after the container's end without a new line: a node that is new,
 /// or busy, may not serve logs yet, and connections break.
 pub(super) const NOT_READY: u32 = 6;
 /// Silence in an answer that has not come to the last line.
 const SEARCH: Duration = Duration::from_secs(2);
+/// A log that waits no longer for its turn is of no interest.
+const UNTOLD: Duration = Duration::from_secs(1);
 /// Lines that are shown of the log of a failure.
 const LAST_LINES: usize = 20;
 /// Bytes of each of them.
@@ -112,11 +119,19 @@ impl Follow {
     /// A place among the logs that are read. One that has ended is read at once, however many others are followed. The
     /// semaphores are never closed.
     async fn slot(&self, uid: &str) -> Option<OwnedSemaphorePermit> {
-        tokio::select! {
-            biased;
-            slot = self.shared.log_slots.clone().acquire_owned() => slot.ok(),
-            () = self.end_of(uid) => self.shared.ended_log_slots.clone().acquire_owned().await.ok(),
+        let mut slot = pin!(async {
+            tokio::select! {
+                biased;
+                slot = self.shared.log_slots.clone().acquire_owned() => slot.ok(),
+                () = self.end_of(uid) => self.shared.ended_log_slots.clone().acquire_owned().await.ok(),
+            }
+        });
+        if let Ok(slot) = tokio::time::timeout(UNTOLD, &mut slot).await {
+            return slot;
         }
+        let text = "its log is read later: as many others are followed as may be at once".to_owned();
+        self.shared.events.attempt(&self.step, self.attempt, EventKind::Note { text });
+        slot.await
     }
 
     /// Reads the log of one pod. The error says why it may be incomplete.
@@ -126,6 +141,7 @@ impl Follow {
         let mut backoff = self.cluster.log_backoff();
         // Since when nothing more has come, although the container has ended.
         let mut idle: Option<Instant> = None;
+        let mut ended_cleanly: Option<Instant> = None;
         let read = loop {
             let ended = self.has_ended(&pod.uid);
             if ended {
@@ -153,10 +169,13 @@ impl Follow {
                             _ => failure.words,
                         });
                     }
-                    tokio::time::sleep(backoff.wait()).await;
+                    tokio::time::sleep(failure.wait(&mut backoff)).await;
                     continue;
                 }
             };
+            if ended_cleanly.take().is_some_and(|at| at.elapsed() < ONE_ROTATION) {
+                reader.follows_at_once();
+            }
             // When the container's end was seen while the stream was open: what is left of *drain*.
             let mut drained = None;
             let mut unavailable = None;
@@ -203,6 +222,7 @@ impl Follow {
             match broke {
                 Broke::Cleanly if ended => break Ok(()),
                 Broke::Cleanly => {
+                    ended_cleanly = Some(Instant::now());
                     // Its end is either known within two seconds, and the closing read follows, or the stream was cut.
                     let _ = tokio::time::timeout(END_SEEN, self.end_of(&pod.uid)).await;
                 }

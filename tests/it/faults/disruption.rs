@@ -71,7 +71,7 @@ fn f29_a_pod_whose_node_never_answers_again_is_given_up_and_named() {
     let seen = fault!().script("a", disrupted(Disruption::NodeLost)).run();
     seen.expect(
         // Its grace period, five minutes for the node, one for the log, and what a deletion gets.
-        Expected::lost().within(minutes(9)).lines(2).leftovers(1).more("list events", 2).more("get pods/log", 0),
+        Expected::lost().within(minutes(9)).lines(2).leftovers(1).more("list events", 2).more("get pods/log", 13),
     );
     assert!(seen.steps["a"].verdict.as_ref().unwrap().message.contains("the program may still run there"));
 }
@@ -103,7 +103,7 @@ fn f30_after_a_node_loss_a_second_pod_is_shown_under_its_own_number_once_the_fir
             stage.cluster().disrupt("default", "a-*", Disruption::Collect).unwrap();
         })
         .run();
-    seen.expect(Expected::succeeded().within(minutes(3)).log("a", lines(1..=2) + "again\n").more("get pods/log", 2));
+    seen.expect(Expected::succeeded().within(minutes(3)).log("a", lines(1..=2) + "again\n").more("get pods/log", 1));
     assert!(seen.screen.contains("a/2 │ again"), "{}", seen.screen);
 }
 

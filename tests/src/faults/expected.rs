@@ -21,9 +21,12 @@ pub struct Expected {
     within: Duration,
     outcomes: BTreeMap<String, Outcome>,
     logs: BTreeMap<String, Vec<u8>>,
+    /// Where the file holds something else than the screen.
+    files: BTreeMap<String, Vec<u8>>,
     more: BTreeMap<&'static str, isize>,
     kept: usize,
     leftovers: usize,
+    in_any_order: bool,
 }
 
 impl Expected {
@@ -34,9 +37,11 @@ impl Expected {
             within: minutes(1),
             outcomes: BTreeMap::new(),
             logs: BTreeMap::new(),
+            files: BTreeMap::new(),
             more: BTreeMap::new(),
             kept: 0,
             leftovers: 0,
+            in_any_order: false,
         }
     }
 
@@ -84,6 +89,12 @@ impl Expected {
         self
     }
 
+    /// The file of this step's log holds this, which is not what was shown.
+    pub fn file(mut self, step: &str, text: impl AsRef<[u8]>) -> Expected {
+        self.files.insert(step.to_owned(), text.as_ref().to_vec());
+        self
+    }
+
     /// The log of step `a` is `line 1` to `line` n.
     pub fn lines(self, count: usize) -> Expected {
         self.log("a", lines(1..=count))
@@ -102,10 +113,16 @@ impl Expected {
         self
     }
 
-    /// So many Jobs, or pods, cannot be removed, or may still come; each is named, with the command that removes it or that looks at
-    /// it.
+    /// So many Jobs, or pods, cannot be removed, or may still come; each is named, with the command that removes it or
+    /// that looks at it.
     pub fn leftovers(mut self, count: usize) -> Expected {
         self.leftovers = count;
+        self
+    }
+
+    /// Steps that run side by side may be told in any order: the golden file has the lines sorted.
+    pub fn in_any_order(mut self) -> Expected {
+        self.in_any_order = true;
         self
     }
 
@@ -162,10 +179,12 @@ impl Seen {
             assert!(self.steps.contains_key(step), "{}", say(&format!("`{step}` has no end")));
         }
 
-        for (which, found) in [("shown", &self.logs), ("written", &self.files)] {
-            for step in found.keys().chain(expected.logs.keys()) {
+        let in_files = expected.logs.iter().chain(&expected.files).map(|(step, text)| (step.clone(), text.clone()));
+        let in_files: BTreeMap<String, Vec<u8>> = in_files.collect();
+        for (which, found, wanted) in [("shown", &self.logs, &expected.logs), ("written", &self.files, &in_files)] {
+            for step in found.keys().chain(wanted.keys()) {
                 let found = found.get(step).map(Vec::as_slice).unwrap_or_default();
-                let wanted = expected.logs.get(step).map(Vec::as_slice).unwrap_or_default();
+                let wanted = wanted.get(step).map(Vec::as_slice).unwrap_or_default();
                 assert!(found == wanted, "{}", say(&difference(which, step, found, wanted)));
             }
         }
@@ -192,7 +211,13 @@ impl Seen {
         let left = self.leftovers.len() + self.jobs.iter().filter(|job| left_alone(&job.name)).count();
         assert_eq!(left, expected.leftovers, "{}", say("leftovers"));
 
-        if let Err(error) = crate::golden(&golden_folder().join(format!("{}.txt", self.test)), transcript) {
+        let mut golden = transcript.clone();
+        if expected.in_any_order {
+            let mut lines: Vec<&str> = transcript.lines().collect();
+            lines.sort_unstable();
+            golden = lines.join("\n") + "\n";
+        }
+        if let Err(error) = crate::golden(&golden_folder().join(format!("{}.txt", self.test)), &golden) {
             panic!("{error:#}");
         }
     }

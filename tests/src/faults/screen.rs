@@ -13,6 +13,8 @@ use super::seen::Told;
 
 /// Log lines in a row that a transcript shows; of more the first and the last few.
 const SHOWN: usize = 8;
+/// Lines of a whole transcript; of a longer one its two ends.
+const LONGEST: usize = 500;
 /// Characters of a line that a transcript shows.
 const WIDEST: usize = 400;
 
@@ -27,8 +29,8 @@ struct Transcript {
     began: Instant,
     /// Whole lines: of which stream, when, and the text without its end.
     lines: Vec<(Stream, String, String)>,
-    /// What has no line end yet, of each stream.
-    open: [Vec<u8>; 2],
+    /// What has no line end yet, of each stream, and how much of it was searched for one.
+    open: [(Vec<u8>, usize); 2],
     /// All text so far, for those who wait for some.
     shown: watch::Sender<String>,
 }
@@ -42,7 +44,7 @@ enum Stream {
 impl Screen {
     pub(super) fn new(began: Instant) -> (Screen, watch::Receiver<String>) {
         let (shown, receiver) = watch::channel(String::new());
-        let transcript = Transcript { began, lines: Vec::new(), open: [Vec::new(), Vec::new()], shown };
+        let transcript = Transcript { began, lines: Vec::new(), open: Default::default(), shown };
         let lines = Arc::new(Mutex::new(transcript));
         let sink = |stream| Sink::new(Box::new(Pen { stream, lines: lines.clone() }), false, false);
         let size = || Size { rows: 24, columns: 80 };
@@ -93,7 +95,10 @@ impl Screen {
             }
             last.iter().for_each(|line| push(&mut text, line));
         }
-        text
+        let lines: Vec<&str> = text.lines().collect();
+        let Some(left_out) = lines.len().checked_sub(LONGEST).filter(|left_out| *left_out > 0) else { return text };
+        let (first, last) = (&lines[..LONGEST / 2], &lines[lines.len() - LONGEST / 2..]);
+        format!("{}\n… {left_out} lines …\n{}\n", first.join("\n"), last.join("\n"))
     }
 
     /// Everything that was shown, and nothing else.
@@ -137,17 +142,23 @@ impl io::Write for Pen {
         let mut guard = self.lines.lock().unwrap();
         let transcript = &mut *guard;
         let time = format!("{:.3}", transcript.began.elapsed().as_secs_f64());
-        let open = &mut transcript.open[self.stream as usize];
+        let (open, searched) = &mut transcript.open[self.stream as usize];
         open.extend_from_slice(bytes);
-        while let Some(end) = open.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = open.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line[..end]).into_owned();
+        let mut rest = std::mem::take(open);
+        let mut from = 0;
+        while let Some(end) = rest[from + *searched..].iter().position(|byte| *byte == b'\n') {
+            let end = from + *searched + end;
+            let line = String::from_utf8_lossy(&rest[from..end]).into_owned();
+            (from, *searched) = (end + 1, 0);
             transcript.shown.send_modify(|shown| {
                 shown.push_str(&line);
                 shown.push('\n');
             });
             transcript.lines.push((self.stream, time.clone(), line));
         }
+        rest.drain(..from);
+        *searched = rest.len();
+        *open = rest;
         Ok(bytes.len())
     }
 

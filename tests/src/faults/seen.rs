@@ -35,7 +35,7 @@ pub struct Seen {
     /// The log of each step as it was shown.
     pub logs: BTreeMap<String, Vec<u8>>,
     /// The log of each step as it was written.
-    pub(super) files: BTreeMap<String, Vec<u8>>,
+    pub files: BTreeMap<String, Vec<u8>>,
     /// All that was shown.
     pub screen: String,
     /// The same with times, and names that are always the same.
@@ -45,6 +45,8 @@ pub struct Seen {
     pub(super) jobs: Vec<JobName>,
     pub(super) leftovers: Vec<Leftover>,
     pub(super) stored: Stored,
+    /// Bytes of log text that were shown and not read yet by a slow reader, at most.
+    pub most_unread: usize,
 }
 
 impl Seen {
@@ -63,6 +65,7 @@ impl Seen {
         screen: &Screen,
         requests: &[Request],
         stored: Stored,
+        most_unread: usize,
     ) -> Seen {
         let mut steps = BTreeMap::new();
         let mut logs: BTreeMap<String, Vec<u8>> = BTreeMap::new();
@@ -88,7 +91,21 @@ impl Seen {
         }
         let transcript = normal(&screen.transcript(), run_folder, &jobs);
         let screen = screen.text();
-        Seen { test, end, took, steps, logs, files, screen, transcript, requests: counts, jobs, leftovers, stored }
+        Seen {
+            test,
+            end,
+            took,
+            steps,
+            logs,
+            files,
+            screen,
+            transcript,
+            requests: counts,
+            jobs,
+            leftovers,
+            stored,
+            most_unread,
+        }
     }
 }
 

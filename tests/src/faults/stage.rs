@@ -1,7 +1,7 @@
 //! Playing a fault: the cluster, the engine and the screen on one paused clock.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -92,11 +92,12 @@ impl Tokens {
 }
 
 pub(super) async fn play(fault: Fault) -> Seen {
-    let Fault { test, dag, run_id, waits: given, set_up, acts, slow_reader } = fault;
+    let Fault { test, dag, run_id, waits: given, set_up, acts, slow_reader, history } = fault;
     let workdir = Workdir::new().unwrap();
     let began = Instant::now();
     let clock = Clock::starting_at(BEGIN.parse().unwrap());
-    let options = Options { clock: clock.clone(), ..Options::new(workdir.path().join("cluster")) };
+    let mut options = Options { clock: clock.clone(), ..Options::new(workdir.path().join("cluster")) };
+    options.history = history.unwrap_or(options.history);
     let cluster = LocalCluster::start(options).await.unwrap();
     set_up.into_iter().for_each(|set_up| set_up(&cluster));
 
@@ -120,13 +121,16 @@ pub(super) async fn play(fault: Fault) -> Seen {
     };
     let (screen, shown) = Screen::new(began);
     let told = Arc::new(Mutex::new(Vec::new()));
+    let unread = Arc::new(Unread::default());
     let listener = {
         let (screen, told) = (screen.clone(), told.clone());
-        let reader = slow_reader.map(reader);
+        let reader = slow_reader.map(|each| reader(each, unread.clone()));
+        let unread = unread.clone();
         move |mut event: Event| {
-            if let (Some(reader), EventKind::StepLog { permit, .. }) = (&reader, &mut event.kind) {
+            if let (Some(reader), EventKind::StepLog { text, permit, .. }) = (&reader, &mut event.kind) {
+                unread.add(text.len());
                 // Its permit is given back when the reader has come to it.
-                let _ = reader.send(permit.take());
+                let _ = reader.send((text.len(), permit.take()));
             }
             told.lock().unwrap().push(screen.show(event));
         }
@@ -167,15 +171,31 @@ pub(super) async fn play(fault: Fault) -> Seen {
     let stored = Stored::after(&cluster, SETTLED).await;
     cluster.shutdown().await.unwrap();
     let told = std::mem::take(&mut *told.lock().unwrap());
-    Seen::new(test, end, took, &run_folder, told, &screen, &requests, stored)
+    let most_unread = unread.most.load(Ordering::Relaxed);
+    Seen::new(test, end, took, &run_folder, told, &screen, &requests, stored, most_unread)
+}
+
+/// Log text that a slow reader has not come to.
+#[derive(Debug, Default)]
+struct Unread {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Unread {
+    fn add(&self, bytes: usize) {
+        let now = self.now.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.most.fetch_max(now, Ordering::Relaxed);
+    }
 }
 
 /// Somebody who reads slowly: takes one thing after the other, each so much later.
-fn reader<T: Send + 'static>(each: Duration) -> mpsc::UnboundedSender<T> {
+fn reader<T: Send + 'static>(each: Duration, unread: Arc<Unread>) -> mpsc::UnboundedSender<(usize, T)> {
     let (sender, mut queue) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        while let Some(thing) = queue.recv().await {
+        while let Some((bytes, thing)) = queue.recv().await {
             tokio::time::sleep(each).await;
+            unread.now.fetch_sub(bytes, Ordering::Relaxed);
             drop(thing);
         }
     });
