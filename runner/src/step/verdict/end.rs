@@ -117,7 +117,8 @@ pub(super) fn lost_step(pod: &PodFacts) -> Finding {
     let name = text::pod(pod);
     let others = || pod.now.others.iter().map(|other| other.name.as_str());
     let first = if pod.now.lacks_step {
-        format!("{name} has no container `{CONTAINER}`, but {}", text::names(others()))
+        let found = pod.now.in_place_of_step.iter().map(String::as_str);
+        format!("{name} has no container `{CONTAINER}`, but {}", text::names(found))
     } else if let Some(end) = &pod.end {
         format!("{name}: {}", text::ended(CONTAINER, end))
     } else if others().next().is_some() {
