@@ -1,6 +1,8 @@
 //! Faults: what goes wrong in real clusters, each a test that carries the id of its row in `docs/faults.md`.
 
+mod credentials;
 mod logs;
+mod requests;
 mod watch;
 
 use local_cluster::Script;

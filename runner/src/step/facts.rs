@@ -20,6 +20,10 @@ pub(in crate::step) use pod::{
     CONTAINER, ContainerEnd, OtherState, Phase, PodFacts, Role, Scheduling, StepState, Trouble, TroubleKind,
 };
 
+/// Reasons of a container that the runtime could not start; its code is the runtime's.
+pub(in crate::step) const NOT_STARTED: [&str; 4] =
+    ["StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"];
+
 /// Longest text of the cluster that is kept, in bytes: the node's own limit for the last words of a container.
 const LONGEST_TEXT: usize = 4096;
 
@@ -50,6 +54,8 @@ pub struct PodView<'a> {
     pub is_over: bool,
     /// It is no longer there, and neither is its log.
     pub is_gone: bool,
+    /// Container `step` could not be started: it need not have a log.
+    pub never_ran: bool,
 }
 
 /// How far the container `step` of a pod is.
@@ -146,6 +152,7 @@ impl Facts {
             step: pod.step_phase(),
             is_over: pod.is_over(),
             is_gone: pod.is_gone,
+            never_ran: pod.end.as_ref().is_some_and(|end| NOT_STARTED.contains(&end.words.reason.as_str())),
         });
         views.collect()
     }

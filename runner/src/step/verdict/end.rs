@@ -1,13 +1,10 @@
 //! How a pod ended badly, whatever its Job says about it.
 
 use crate::outcome::{Outcome, Reason};
-use crate::step::facts::{CONTAINER, ContainerEnd, OtherState, Phase, PodFacts, Role};
+use crate::step::facts::{CONTAINER, ContainerEnd, NOT_STARTED, OtherState, Phase, PodFacts, Role};
 
 use super::case::Finding;
 use super::{FailedInit, text};
-
-/// Reasons of a container that the runtime could not start; its code is the runtime's.
-const NOT_STARTED: [&str; 4] = ["StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"];
 
 /// Reasons of a pod whose node was shut down, in the order in which Kubernetes took and left them.
 const SHUTDOWN: [&str; 3] = ["Terminated", "NodeShutdown", "Shutdown"];
