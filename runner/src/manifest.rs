@@ -7,6 +7,7 @@ mod container;
 mod name;
 mod pod;
 mod scheduling;
+mod size;
 mod volumes;
 
 use std::collections::BTreeMap;

@@ -350,11 +350,15 @@ impl Context {
             Some(CleanupPolicy::Keep) => Policy::Keep,
             _ => Policy::Delete,
         };
+        let job = manifest::build(&admitted, FIRST);
+        if let Some(why) = job.too_large() {
+            return Err(Verdict::new(invalid(), format!("[{}] {why}", model::problem::code::RANGE)));
+        }
         let grace = config.termination_grace_period_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         Ok(Attempt {
             step: name.clone(),
             number: FIRST,
-            job: manifest::build(&admitted, FIRST),
+            job,
             policy,
             grace: grace.map_or(DEFAULT_GRACE, Duration::from_secs),
             log: self.folder.log(name, FIRST),

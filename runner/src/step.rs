@@ -259,8 +259,10 @@ impl Attempt {
                 SubmitError::Foreign { .. } | SubmitError::Leaving { .. } => {
                     (Verdict::new(Outcome::failed(None, Reason::NameConflict), error.to_string()), None)
                 }
-                SubmitError::Refused(_) => {
-                    (Verdict::new(Outcome::failed(None, Reason::CreateRefused), error.to_string()), None)
+                SubmitError::Refused(failure) => {
+                    let mut verdict = Verdict::new(Outcome::failed(None, Reason::CreateRefused), error.to_string());
+                    verdict.hint = (failure.kind == FailureKind::TooLarge).then(|| self.job.largest_fields());
+                    (verdict, None)
                 }
             },
         };
@@ -322,7 +324,12 @@ impl Attempt {
                 if since.elapsed() >= self.shared.waits.get(WaitKind::Api) {
                     return Err(self.out_of_contact(failure));
                 }
-                waits.push(self.wait(WaitKind::Api, format!("the cluster does not answer: {failure}")));
+                let what = match failure.kind {
+                    FailureKind::Unauthorized => "the cluster does not take the credentials",
+                    FailureKind::Forbidden | FailureKind::NotFound => "the cluster does not show its Jobs and pods",
+                    _ => "the cluster does not answer",
+                };
+                waits.push(self.wait(WaitKind::Api, format!("{what}: {failure}")));
             }
             let now = {
                 let facts = facts.borrow();

@@ -2,8 +2,10 @@
 
 mod cleanup;
 mod containers;
+mod credentials;
 mod disruption;
 mod logs;
+mod requests;
 mod start;
 mod verdict;
 mod watch;

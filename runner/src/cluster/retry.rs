@@ -35,6 +35,8 @@ pub enum Kind {
     Conflict,
     /// 410: the version is no longer known.
     Gone,
+    /// 413, or the words of its store: there is too much of it.
+    TooLarge,
     /// Another answer that will be the same next time.
     Refused,
     /// No answer, one that cannot be read, 429 or 5xx: next time may be different. The server may have named a time.
@@ -137,6 +139,9 @@ pub(super) fn of_status(status: &kube::core::Status, after: Option<Duration>) ->
 /// What a code means that is no success.
 pub(super) fn of_code(code: u16, after: Option<Duration>, mut words: String) -> Failure {
     let kind = match code {
+        413 => Kind::TooLarge,
+        // The server passes on what its store says, as an error of its own.
+        500 if words.contains("etcdserver: request is too large") => Kind::TooLarge,
         401 => Kind::Unauthorized,
         403 => Kind::Forbidden,
         404 => Kind::NotFound,

@@ -188,7 +188,7 @@ impl Cluster {
                 Found::Nothing => Err(Failure::unavailable(failure.words)),
             },
             Kind::Unavailable { .. } => Err(failure),
-            Kind::Unauthorized | Kind::Forbidden | Kind::NotFound | Kind::Gone | Kind::Refused => {
+            Kind::Unauthorized | Kind::Forbidden | Kind::NotFound | Kind::Gone | Kind::TooLarge | Kind::Refused => {
                 Ok(Err(SubmitError::Refused(failure)))
             }
         }

@@ -152,10 +152,23 @@ struct Entry {
     facts: watch::Sender<Facts>,
     /// Version at which the Job was created.
     created: Option<u64>,
-    /// Whether a list or a watch has shown the Job.
-    seen: bool,
-    /// Uids of the pods that a list or a watch has shown.
-    pods: HashSet<String>,
+    /// Whether a list or a watch has shown the Job, and the newest version of that.
+    seen: Option<Option<u64>>,
+    /// Uids of the pods that a list or a watch has shown, each with its newest version.
+    pods: HashMap<String, Option<u64>>,
+}
+
+/// The version of an object as a number, which it is for all built-in kinds.
+fn version_of(object: &impl Resource) -> Option<u64> {
+    object.meta().resource_version.as_ref()?.parse().ok()
+}
+
+/// Whether a list from this version must hold what was seen with that one: a server may lag behind.
+fn must_hold(list: Option<u64>, seen: Option<u64>) -> bool {
+    match (list, seen) {
+        (Some(list), Some(seen)) => list >= seen,
+        _ => true,
+    }
 }
 
 impl Registry {
@@ -212,7 +225,7 @@ impl Watched {
     /// From now on what is seen of the Job with this name is put into the facts: begin before it is created.
     pub fn attempt(&self, name: &str, facts: Facts) -> Attempted {
         let facts = watch::Sender::new(facts);
-        let entry = Entry { facts: facts.clone(), created: None, seen: false, pods: HashSet::new() };
+        let entry = Entry { facts: facts.clone(), created: None, seen: None, pods: HashMap::new() };
         self.registry.lock().insert(name.to_owned(), entry);
         Attempted { name: name.to_owned(), facts, registry: self.registry.clone() }
     }
@@ -235,7 +248,7 @@ impl Seen for Job {
         let Some(name) = &self.metadata.name else { return };
         let mut attempts = registry.lock();
         let Some(entry) = attempts.get_mut(name) else { return };
-        entry.seen = true;
+        entry.seen = Some(entry.seen.flatten().max(version_of(self)));
         entry.facts.send_modify(|facts| if deleted { facts.see_job_deleted(self) } else { facts.see_job(self) });
     }
 
@@ -243,7 +256,10 @@ impl Seen for Job {
         let there: HashSet<&str> = items.iter().filter_map(|job| job.metadata.name.as_deref()).collect();
         for (name, entry) in registry.lock().iter() {
             // A list from before its creation does not know it yet.
-            let expected = entry.seen || matches!((entry.created, version), (Some(of), Some(at)) if at >= of);
+            let expected = match entry.seen {
+                Some(seen) => must_hold(version, seen),
+                None => matches!((entry.created, version), (Some(of), Some(at)) if at >= of),
+            };
             if expected && !there.contains(name.as_str()) {
                 entry.facts.send_modify(Facts::see_job_gone);
             }
@@ -261,14 +277,18 @@ impl Seen for Pod {
         };
         let mut attempts = registry.lock();
         let Some(entry) = attempts.get_mut(job) else { return };
-        entry.pods.extend(self.metadata.uid.clone());
+        if let Some(uid) = self.metadata.uid.clone() {
+            let seen = entry.pods.entry(uid).or_default();
+            *seen = (*seen).max(version_of(self));
+        }
         entry.facts.send_modify(|facts| if deleted { facts.see_pod_deleted(self) } else { facts.see_pod(self) });
     }
 
-    fn miss(items: &[Pod], _: Option<u64>, registry: &Registry) {
+    fn miss(items: &[Pod], version: Option<u64>, registry: &Registry) {
         let there: HashSet<&str> = items.iter().filter_map(|pod| pod.metadata.uid.as_deref()).collect();
         for entry in registry.lock().values() {
-            for uid in entry.pods.iter().filter(|uid| !there.contains(uid.as_str())) {
+            let missing = entry.pods.iter().filter(|(uid, _)| !there.contains(uid.as_str()));
+            for (uid, _) in missing.filter(|(_, seen)| must_hold(version, **seen)) {
                 entry.facts.send_modify(|facts| facts.see_pod_gone(uid));
             }
         }

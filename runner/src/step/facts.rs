@@ -52,6 +52,8 @@ pub struct PodView<'a> {
     pub is_gone: bool,
     /// What holds it while it is being deleted.
     pub finalizers: &'a [String],
+    /// Container `step` could not be started: it need not have a log.
+    pub never_ran: bool,
 }
 
 /// How far the container `step` of a pod is.
@@ -149,6 +151,7 @@ impl Facts {
             is_over: pod.is_over(),
             is_gone: pod.is_gone,
             finalizers: &pod.finalizers,
+            never_ran: pod.end.as_ref().is_some_and(ContainerEnd::never_started),
         });
         views.collect()
     }

@@ -6,6 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::mem;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -142,6 +143,7 @@ impl Follow {
         // Since when nothing more has come, although the container has ended.
         let mut idle: Option<Instant> = None;
         let mut ended_cleanly: Option<Instant> = None;
+        let mut told_unavailable = false;
         let read = loop {
             let ended = self.has_ended(&pod.uid);
             if ended {
@@ -161,6 +163,9 @@ impl Follow {
                     };
                     if failure.kind == FailureKind::Forbidden {
                         self.tell_of_missing_right(&failure.words);
+                    }
+                    if self.never_ran(&pod.uid) {
+                        break Ok(());
                     }
                     // While the container runs the node may get ready; after its end only for a while.
                     if final_answer || is_over {
@@ -212,7 +217,14 @@ impl Follow {
             reader.disconnect(&mut pieces);
             unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
             if let Some(words) = unavailable {
+                if self.never_ran(&pod.uid) {
+                    break Ok(());
+                }
                 // What came is no log but the node's own words.
+                if !mem::replace(&mut told_unavailable, true) {
+                    let text = format!("log unavailable, it is asked for again: {words}");
+                    self.shared.events.attempt(&self.step, self.attempt, EventKind::Note { text });
+                }
                 if is_over {
                     break Err(words);
                 }
@@ -223,8 +235,9 @@ impl Follow {
                 Broke::Cleanly if ended => break Ok(()),
                 Broke::Cleanly => {
                     ended_cleanly = Some(Instant::now());
-                    // Its end is either known within two seconds, and the closing read follows, or the stream was cut.
-                    let _ = tokio::time::timeout(END_SEEN, self.end_of(&pod.uid)).await;
+                    // Its end is either known within two seconds, and the closing read follows, or the stream was cut. A
+                    // stream that ends again and again without anything new is asked for ever less often.
+                    let _ = tokio::time::timeout(backoff.wait().max(END_SEEN), self.end_of(&pod.uid)).await;
                 }
                 Broke::Drained => {}
                 Broke::Badly if is_over => break Err("its end could not be read".to_owned()),
@@ -282,6 +295,10 @@ impl Follow {
     /// Whether nothing more comes: the container has ended, or nobody waits for its end any longer.
     fn has_ended(&self, uid: &str) -> bool {
         self.decided.is_cancelled() || has_ended(&self.facts.borrow(), uid)
+    }
+
+    fn never_ran(&self, uid: &str) -> bool {
+        self.facts.borrow().pods().iter().any(|pod| pod.uid == uid && pod.never_ran)
     }
 
     fn is_gone(&self, uid: &str) -> bool {

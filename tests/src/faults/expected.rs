@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use runner::event::Leftover;
+use runner::event::{JobName, Leftover};
 use runner::outcome::{Outcome, Reason};
 use runner::report::ExitCode;
 
@@ -120,7 +120,8 @@ impl Expected {
         self
     }
 
-    /// Steps that run side by side may be told in any order: the golden file has the lines sorted.
+    /// Steps that run side by side may be told in any order: the golden file says how often there is each line, whichever
+    /// step it is about.
     pub fn in_any_order(mut self) -> Expected {
         self.in_any_order = true;
         self
@@ -213,13 +214,31 @@ impl Seen {
 
         let mut golden = transcript.clone();
         if expected.in_any_order {
-            let mut lines: Vec<&str> = transcript.lines().collect();
-            lines.sort_unstable();
-            golden = lines.join("\n") + "\n";
+            golden = self.counted();
         }
         if let Err(error) = crate::golden(&golden_folder().join(format!("{}.txt", self.test)), &golden) {
             panic!("{error:#}");
         }
+    }
+}
+
+impl Seen {
+    /// The lines of the transcript without the names of steps and Jobs, sorted, each with how often it is there.
+    fn counted(&self) -> String {
+        let mut text = self.transcript.clone();
+        for JobName { name, .. } in &self.jobs {
+            text = text.replace(name, "JOB");
+        }
+        for step in self.steps.keys() {
+            text = text.replace(step, "STEP");
+        }
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('…')) {
+            // Of log lines many are left out, whichever.
+            let counted = if line.contains(" │ ") { "log lines" } else { line };
+            *counts.entry(counted).or_default() += usize::from(counted == line);
+        }
+        counts.iter().filter(|(_, count)| **count > 0).map(|(line, count)| format!("{count:>5} × {line}\n")).collect()
     }
 }
 

@@ -91,18 +91,13 @@ pub(in crate::step) struct ContainerEnd {
     pub(in crate::step) words: Words,
 }
 
-/// Reasons of a container that the runtime could not start; its code is the runtime's, and there is no log.
+/// Reasons of a container that the runtime could not start; its code is the runtime's, and there need be no log.
 const NOT_STARTED: [&str; 4] = ["StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"];
 
 impl ContainerEnd {
     /// The runtime could not start it.
     pub(in crate::step) fn never_started(&self) -> bool {
         NOT_STARTED.contains(&self.words.reason.as_str())
-    }
-
-    /// Its program has run, and somebody saw its end.
-    pub(in crate::step) fn has_run(&self) -> bool {
-        self.is_known && !self.never_started()
     }
 }
 
@@ -209,7 +204,7 @@ impl PodState {
             node: spec.node_name.clone(),
             scheduling: scheduling(status),
             disruption: disruption(status),
-            has_begun: state == StepState::Running || end.as_ref().is_some_and(ContainerEnd::has_run),
+            has_begun: state == StepState::Running || end.as_ref().is_some_and(|end| end.is_known),
             trouble: step.into_iter().chain(init_statuses).find_map(|status| trouble(status, spec)),
             in_place_of_step: in_place.map(str::to_owned).collect(),
             others,
