@@ -337,6 +337,10 @@ impl Attempt {
             };
             if shown.as_ref() != Some(&now) {
                 let (state, pod, suspended) = now.clone();
+                // One line tells one change.
+                if let Some((before, pod, _)) = shown.filter(|(.., was_suspended)| *was_suspended != suspended) {
+                    self.state(before, pod, suspended);
+                }
                 self.state(state, pod, suspended);
                 shown = Some(now);
             }

@@ -134,8 +134,10 @@ fn expiring(fault: tests::faults::Fault, sees_deletion: bool) -> tests::faults::
     let config = "ttl_after_finished: 0";
     fault.workflow(steps(&[("a", config), ("b", config)])).cluster(move |cluster| {
         let is_lost = move |job: &Value| {
-            let is_deleting = job["metadata"].get("deletionTimestamp").is_some();
-            has_ended(job) && !(sees_deletion && is_deleting)
+            // What is being deleted and held by nothing is on its way out.
+            let metadata = &job["metadata"];
+            let is_gone = metadata.get("deletionTimestamp").is_some() && metadata.get("finalizers").is_none();
+            has_ended(job) && !(sees_deletion && is_gone)
         };
         cluster.faults().on("send", "jobs", "*").when(is_lost).lose();
     })
@@ -207,7 +209,7 @@ fn f49_when_nothing_is_left_nobody_can_know() {
                 .more("watch pods", 1)
                 .more("list events", 4)
                 // Of pods that are gone, until the list says so.
-                .more("get pods/log", 14),
+                .more("get pods/log", 12),
         );
 }
 
@@ -321,7 +323,7 @@ fn f55_names_are_short_and_never_meet_and_annotations_hold_the_whole() {
 #[test]
 fn f57_two_hundred_steps_leave_nothing() {
     const STEPS: usize = 200;
-    let names: Vec<String> = (0..STEPS).map(|number| format!("s{number}")).collect();
+    let names: Vec<String> = (0..STEPS).map(|number| format!("s{number:03}")).collect();
     let all: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
     let seen = fault!()
         .workflow(format!("max_active_steps: 100\n{}", steps(&all)))
@@ -329,6 +331,7 @@ fn f57_two_hundred_steps_leave_nothing() {
         .run();
     // Of a hundred steps at a time 64 are followed; the others are read once, after their ends.
     let few_reads = Expected::succeeded().within(minutes(2)).more("get pods/log", -72);
+    let few_reads = few_reads.in_any_order();
     seen.expect(names.iter().fold(few_reads, |expected, name| expected.log(name, lines([1]))));
 }
 
@@ -390,36 +393,35 @@ fn f81_a_successor_of_the_same_name_is_not_deleted() {
     assert!(seen.screen.contains("it was not deleted"), "{}", seen.screen);
 }
 
+/// Every DELETE is answered so.
+fn undeletable(fault: tests::faults::Fault, code: u16, message: &'static str) -> tests::faults::Seen {
+    let hook = move |cluster: &LocalCluster| {
+        cluster.faults().on("delete", "jobs", "*").answer(Answer::status(code, message));
+    };
+    let seen = fault.script("a", program()).cluster(hook).run();
+    assert!(seen.screen.contains(message), "{}", seen.screen);
+    seen
+}
+
 #[test]
 fn f84_a_job_that_cannot_be_deleted_is_named_and_the_verdict_stands() {
-    let refusals = [
-        ("a", 500, "etcdserver: request timed out"),
-        ("b", 403, "jobs.batch \"b\" is forbidden: User \"u\" cannot delete resource \"jobs\""),
-        ("c", 409, "Operation cannot be fulfilled on jobs.batch \"c\": the object has been modified"),
-    ];
-    let seen = fault!()
-        .workflow(steps(&refusals.map(|(step, ..)| (step, ""))))
-        .cluster(move |cluster| {
-            cluster.faults().on("run", "pods", "*").script("step", program());
-            for (step, code, message) in refusals {
-                cluster.faults().on("delete", "jobs", &format!("{step}-*")).answer(Answer::status(code, message));
-            }
-        })
-        .run();
-    seen.expect(
-        Expected::succeeded()
-            .within(seconds(66))
-            .lines(1)
-            .log("b", lines([1]))
-            .log("c", lines([1]))
-            .leftovers(3)
-            // Seven tries each; after a conflict a look at whose it is.
-            .more("delete jobs", 18)
-            .more("get jobs", 7),
-    );
-    for (_, _, message) in refusals {
-        assert!(seen.screen.contains(message), "{}", seen.screen);
-    }
+    undeletable(fault!(), 500, "etcdserver: request timed out")
+        .expect(Expected::succeeded().within(seconds(66)).lines(1).leftovers(1).more("delete jobs", 6));
+}
+
+#[test]
+fn f84_without_the_right_to_delete_the_job_is_named() {
+    undeletable(fault!(), 403, "jobs.batch \"a\" is forbidden: User \"u\" cannot delete resource \"jobs\"")
+        .expect(Expected::succeeded().within(seconds(66)).lines(1).leftovers(1).more("delete jobs", 6));
+}
+
+#[test]
+fn f84_a_conflict_that_is_not_about_the_uid_is_no_reason_to_leave_it() {
+    undeletable(fault!(), 409, "Operation cannot be fulfilled on jobs.batch \"a\": the object has been modified")
+        .expect(
+            // After each refusal a look at whose it is.
+            Expected::succeeded().within(seconds(66)).lines(1).leftovers(1).more("delete jobs", 6).more("get jobs", 7),
+        );
 }
 
 #[test]

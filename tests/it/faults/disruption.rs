@@ -111,9 +111,9 @@ fn f30_after_a_node_loss_a_second_pod_is_shown_under_its_own_number_once_the_fir
 fn f31_a_replacement_that_does_nothing_is_named_as_the_pod_that_decided() {
     let seen = fault!()
         .workflow(steps(&[("a", REPLACED)]))
-        .cluster(|cluster| pods(cluster, [disrupted(Disruption::Drain), Script::new()]))
+        .cluster(|cluster| pods(cluster, [disrupted(Disruption::Drain), Script::new().sleep(seconds(1))]))
         .run();
-    seen.expect(Expected::succeeded().lines(2).more("get pods/log", 1));
+    seen.expect(Expected::succeeded().lines(2).more("get pods/log", 2));
     let verdict = seen.steps["a"].verdict.as_ref().unwrap();
     assert_eq!((verdict.pods, verdict.notes[0].as_str()), (2, "pod 2 of 2"));
     let first = seen.screen.split_once("running, pod ").unwrap().1.split_whitespace().next().unwrap();
@@ -167,7 +167,7 @@ fn f34_a_quiet_step_is_judged_by_its_code_however_often_streams_are_cut() {
                 .within(minutes(31))
                 .log("a", "begun\ndone\n")
                 .log("b", "begun\ndone\n")
-                .more("get pods/log", 58)
+                .more("get pods/log", 52)
                 .more("watch jobs", 24)
                 .more("watch pods", 24),
         );

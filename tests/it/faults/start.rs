@@ -126,9 +126,13 @@ fn f23_a_secret_that_is_missing_is_named() {
 #[test]
 fn f23_a_secret_that_comes_in_time_is_no_failure() {
     fault!()
-        .script("a", Script::new().waiting("CreateContainerConfigError", "secret \"db\" not found", Some(seconds(25))))
+        .script("a", {
+            let waiting =
+                Script::new().waiting("CreateContainerConfigError", "secret \"db\" not found", Some(seconds(25)));
+            waiting.print(lines(1..=1)).sleep(seconds(5))
+        })
         .run()
-        .expect(Expected::succeeded().more("get pods/log", -1));
+        .expect(Expected::succeeded().lines(1));
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn f35_a_failure_whose_end_nobody_saw_has_no_code_and_is_no_success() {
             .within(minutes(7))
             .lines(1)
             // Nobody says that the pod is gone.
-            .more("get pods/log", 41)
+            .more("get pods/log", 40)
             .more("list events", 2),
     );
     assert_eq!(seen.end.exit_code, ExitCode::Failed);

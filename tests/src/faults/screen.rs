@@ -13,8 +13,6 @@ use super::seen::Told;
 
 /// Log lines in a row that a transcript shows; of more the first and the last few.
 const SHOWN: usize = 8;
-/// Lines of a whole transcript; of a longer one its two ends.
-const LONGEST: usize = 500;
 /// Characters of a line that a transcript shows.
 const WIDEST: usize = 400;
 
@@ -25,10 +23,15 @@ pub(super) struct Screen {
     lines: Arc<Mutex<Transcript>>,
 }
 
+/// Of which stream, when, and the text without its end.
+type Line = (Stream, String, String);
+
 struct Transcript {
     began: Instant,
-    /// Whole lines: of which stream, when, and the text without its end.
-    lines: Vec<(Stream, String, String)>,
+    /// Whole lines.
+    lines: Vec<Line>,
+    /// The names of all steps.
+    steps: Vec<String>,
     /// What has no line end yet, of each stream, and how much of it was searched for one.
     open: [(Vec<u8>, usize); 2],
     /// All text so far, for those who wait for some.
@@ -44,7 +47,7 @@ enum Stream {
 impl Screen {
     pub(super) fn new(began: Instant) -> (Screen, watch::Receiver<String>) {
         let (shown, receiver) = watch::channel(String::new());
-        let transcript = Transcript { began, lines: Vec::new(), open: Default::default(), shown };
+        let transcript = Transcript { began, lines: Vec::new(), steps: Vec::new(), open: Default::default(), shown };
         let lines = Arc::new(Mutex::new(transcript));
         let sink = |stream| Sink::new(Box::new(Pen { stream, lines: lines.clone() }), false, false);
         let size = || Size { rows: 24, columns: 80 };
@@ -63,6 +66,9 @@ impl Screen {
             EventKind::Leftover(leftover) => Told::Leftover(leftover.clone()),
             _ => Told::Other,
         };
+        if let EventKind::RunStarted { steps, .. } = &event.kind {
+            self.lines.lock().unwrap().steps = steps.iter().map(|step| step.to_string()).collect();
+        }
         if let Some(reporter) = &mut *self.reporter.lock().unwrap() {
             reporter.show(event);
         }
@@ -80,8 +86,8 @@ impl Screen {
     pub(super) fn transcript(&self) -> String {
         let transcript = self.lines.lock().unwrap();
         let mut text = String::new();
-        let is_log = |line: &(Stream, String, String)| line.0 == Stream::Out && line.2.contains(" │ ");
-        let lines = in_order(&transcript.lines);
+        let is_log = |line: &Line| line.0 == Stream::Out && line.2.contains(" │ ");
+        let lines = in_order(&transcript.lines, &transcript.steps);
         for group in lines.chunk_by(|one, next| is_log(one) == is_log(next)) {
             let left_out = if is_log(&group[0]) { group.len().saturating_sub(SHOWN) } else { 0 };
             let (first, last) = if left_out > 0 {
@@ -95,10 +101,7 @@ impl Screen {
             }
             last.iter().for_each(|line| push(&mut text, line));
         }
-        let lines: Vec<&str> = text.lines().collect();
-        let Some(left_out) = lines.len().checked_sub(LONGEST).filter(|left_out| *left_out > 0) else { return text };
-        let (first, last) = (&lines[..LONGEST / 2], &lines[lines.len() - LONGEST / 2..]);
-        format!("{}\n… {left_out} lines …\n{}\n", first.join("\n"), last.join("\n"))
+        text
     }
 
     /// Everything that was shown, and nothing else.
@@ -107,24 +110,33 @@ impl Screen {
     }
 }
 
-/// Steps that do something at the same time do so in any order: here the order is that of their names.
-fn in_order(lines: &[(Stream, String, String)]) -> Vec<(Stream, String, String)> {
-    let step = |line: &str| {
-        let line = line.strip_prefix("warning: ").unwrap_or(line);
-        let end = line.find([':', '/', ' '])?;
-        // The lines about the run, and those of the final tree, are about no step.
-        let is_of_step = line[end..].starts_with(": ") || line[end..].contains(" │ ");
-        (is_of_step && !line.starts_with("dag:") && !line.starts_with("stopping")).then(|| line[..end].to_owned())
+/// The lines, without what differs by chance: steps that do something at the same time do so in any order, here in that of
+/// their names; when a wait is told to be over at such a moment, and whether, if its step ends with it.
+fn in_order(lines: &[Line], steps: &[String]) -> Vec<Line> {
+    let step = |line: &Line| {
+        let text = line.2.strip_prefix("warning: ").unwrap_or(&line.2);
+        let begins = |step: &&String| {
+            let rest = text.strip_prefix(step.as_str()).unwrap_or_default();
+            rest.starts_with(": ") || ([" ", "/"].iter().any(|next| rest.starts_with(next)) && rest.contains(" │ "))
+        };
+        steps.iter().filter(begins).max_by_key(|step| step.len())
     };
-    let is_together = |one: &(Stream, String, String), next: &(Stream, String, String)| {
-        one.1 == next.1 && step(&one.2).is_some() && step(&next.2).is_some()
+    let is_end = |line: &Line, step: &str| {
+        let rest = line.2.strip_prefix(step).unwrap_or_default();
+        [": succeeded", ": failed", ": aborted"].iter().any(|end| rest.starts_with(end))
     };
-    let mut ordered = lines.to_vec();
-    ordered.chunk_by_mut(is_together).for_each(|lines| lines.sort_by_key(|line| step(&line.2)));
+    let is_by_chance = |line: &Line| {
+        let step = step(line).filter(|step| line.2[step.len()..].starts_with(": no longer waiting"));
+        step.is_some_and(|step| lines.iter().any(|other| other.1 == line.1 && is_end(other, step)))
+    };
+    let mut ordered: Vec<Line> = lines.iter().filter(|line| !is_by_chance(line)).cloned().collect();
+    let is_together = |one: &Line, next: &Line| one.1 == next.1 && step(one).is_some() && step(next).is_some();
+    let key = |line: &Line| (step(line), line.2.contains(": no longer waiting"));
+    ordered.chunk_by_mut(is_together).for_each(|lines| lines.sort_by_key(key));
     ordered
 }
 
-fn push(text: &mut String, (stream, time, line): &(Stream, String, String)) {
+fn push(text: &mut String, (stream, time, line): &Line) {
     let sign = if *stream == Stream::Out { '>' } else { '!' };
     let shown: String = line.chars().take(WIDEST).collect();
     let more = if shown.len() < line.len() { format!(" … {} bytes", line.len()) } else { String::new() };
