@@ -38,7 +38,7 @@ use crate::step::{Attempt, Cleanup, DEFAULT_GRACE, Policy, Shared, Stop};
 pub use clusters::{Clusters, ReachError};
 pub use graph::{Graph, Settled};
 
-/// Logs that are followed at once: each is a connection.
+/// Logs that are followed at once, at most: each is a connection.
 const LOGS_AT_ONCE: usize = 64;
 /// Logs of containers that have ended, beside those: each is read in a moment.
 const ENDED_LOGS_AT_ONCE: usize = 16;
@@ -126,7 +126,9 @@ impl Run {
             steps: workflow.all_steps().map(|step| Arc::from(step.name.as_str())).collect(),
             folder: folder.path().to_path_buf(),
         });
-        let log_slots = Arc::new(Semaphore::new(LOGS_AT_ONCE));
+        let log_slots = Arc::new(Semaphore::new(logs_at_once(
+            rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+        )));
         let ended_log_slots = Arc::new(Semaphore::new(ENDED_LOGS_AT_ONCE));
         let shared = Arc::new(Shared {
             events,
@@ -154,6 +156,12 @@ impl Run {
         shared.events.run(EventKind::RunEnded { status, exit_code, took: began.elapsed() });
         end
     }
+}
+
+/// A quarter of the files that the process may open is for logs; none: any number.
+fn logs_at_once(descriptors: Option<u64>) -> usize {
+    let quarter = descriptors.and_then(|descriptors| usize::try_from(descriptors / 4).ok());
+    quarter.unwrap_or(LOGS_AT_ONCE).clamp(1, LOGS_AT_ONCE)
 }
 
 impl Context {
@@ -440,5 +448,16 @@ impl Codes {
             },
         };
         RunEnd { status, exit_code }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f66_logs_leave_descriptors_for_everything_else() {
+        let found: Vec<usize> = [None, Some(1 << 20), Some(256), Some(100), Some(3)].map(logs_at_once).to_vec();
+        assert_eq!(found, [64, 64, 64, 25, 1]);
     }
 }

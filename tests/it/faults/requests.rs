@@ -1,6 +1,6 @@
 //! Requests: what the API server, or somebody on the way to it, answers in place of what was asked for.
 
-use local_cluster::{After, Answer, ConnectionLost, Interruption, Script};
+use local_cluster::{After, Answer, ConnectionLost, Interruption, LocalCluster, Script};
 use runner::outcome::Reason;
 use runner::report::ExitCode;
 use serde_json::json;
@@ -183,6 +183,50 @@ fn f59_a_server_that_restarts_is_waited_for() {
                 .more("list pods", 8)
                 .more("get pods/log", 14),
         );
+}
+
+/// From the tenth second on: nobody is there, and what was open is cut.
+fn away(cluster: &LocalCluster) {
+    for (verb, resource) in [("watch", "jobs"), ("watch", "pods"), ("get", "pods/log")] {
+        cluster.faults().on(verb, resource, "*").nth(1).interrupt(After::Time(seconds(10)), Interruption::Reset);
+    }
+}
+
+#[test]
+fn f59_a_server_that_stays_away_leaves_a_lost_step_and_a_job_that_is_named() {
+    let seen = fault!()
+        .script("a", long(30))
+        .cluster(|cluster| {
+            away(cluster);
+            cluster.faults().on("*", "*", "*").after(seconds(10)).connect(ConnectionLost::Refused);
+        })
+        .run();
+    let tries = |kind: &str| isize::try_from(seen.requests[kind]).unwrap();
+    // Ten minutes with at most half a minute between two tries.
+    assert!((20..40).contains(&tries("list pods")), "{:?}", seen.requests);
+    let more = [("list jobs", 1), ("list pods", 1), ("watch jobs", 3), ("watch pods", 3), ("get pods/log", 2)];
+    let expected = Expected::lost().within(minutes(12)).lines(1).leftovers(1).more("delete jobs", -1);
+    seen.expect(more.into_iter().fold(expected, |expected, (kind, least)| expected.more(kind, tries(kind) - least)));
+}
+
+#[test]
+fn f68_a_right_that_is_taken_away_later_leaves_a_lost_step_and_a_job_that_is_named() {
+    let seen = fault!()
+        .script("a", long(30))
+        .cluster(|cluster| {
+            away(cluster);
+            let words = "pods is forbidden: User \"ci\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"";
+            cluster.faults().on("list", "pods", "*").from(2).answer(Answer::status(403, words));
+        })
+        .run();
+    let tries = |kind: &str| isize::try_from(seen.requests[kind]).unwrap();
+    assert!((20..40).contains(&tries("list pods")), "{:?}", seen.requests);
+    let shown = seen.logs["a"].clone();
+    assert!(lines(1..=30).as_bytes().starts_with(&shown) && shown.len() > 50, "the log goes on");
+    let expected = Expected::lost().within(minutes(12)).log("a", shown).leftovers(1).more("delete jobs", -1);
+    let expected = expected.more("list pods", tries("list pods") - 1).more("list jobs", 1);
+    let expected = expected.more("watch jobs", 1).more("watch pods", -2);
+    seen.expect(expected.more("get pods/log", tries("get pods/log") - 2));
 }
 
 #[test]

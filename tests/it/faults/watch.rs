@@ -260,41 +260,46 @@ fn f20_a_job_that_is_deleted_while_it_runs_is_not_waited_for() {
 
 #[test]
 fn f56_a_local_clock_that_is_set_back_shows_no_negative_age() {
-    clocks(-10).expect(Expected::succeeded().within(minutes(10)).lines(2).more("get pods/log", 0));
+    fault!()
+        .script("a", slow_start())
+        .cluster(|cluster| cluster.clock().offset_node(SignedDuration::from_mins(5)))
+        .meanwhile(|stage| async move {
+            tokio::time::sleep(seconds(30)).await;
+            stage.offset_local_clock(SignedDuration::from_mins(-10));
+        })
+        .run()
+        .expect(Expected::succeeded().within(minutes(2)).lines(1));
 }
 
 #[test]
 fn f56_a_local_clock_that_is_set_forward_ends_no_wait() {
-    // The connections may be dead: it looks like a sleep of the machine.
-    clocks(10).expect(
-        Expected::succeeded()
-            .within(minutes(10))
-            .lines(2)
-            .more("list jobs", 1)
-            .more("list pods", 1)
-            .more("watch jobs", 1)
-            .more("watch pods", 1),
-    );
-}
-
-/// Nine minutes without a node, in the middle of which somebody sets the clocks.
-fn clocks(local_minutes: i64) -> tests::faults::Seen {
-    let test = if local_minutes < 0 {
-        "f56_a_local_clock_that_is_set_back_shows_no_negative_age"
-    } else {
-        "f56_a_local_clock_that_is_set_forward_ends_no_wait"
-    };
-    tests::faults::Fault::new(test)
-        .script("a", prints_after(seconds(5)))
-        .cluster(|cluster| {
-            cluster.clock().offset_node(SignedDuration::from_mins(5));
-            cluster.faults().on("schedule", "pods", "*").unschedulable(Some(minutes(4)), "0/1 nodes are available");
-        })
-        .meanwhile(move |stage| async move {
-            tokio::time::sleep(minutes(2)).await;
-            stage.offset_local_clock(SignedDuration::from_mins(local_minutes));
+    fault!()
+        .script("a", slow_start())
+        .cluster(|cluster| cluster.clock().offset_node(SignedDuration::from_mins(5)))
+        .meanwhile(|stage| async move {
+            tokio::time::sleep(seconds(30)).await;
+            stage.offset_local_clock(SignedDuration::from_mins(10));
         })
         .run()
+        // It looks like a sleep of the machine, after which connections may be dead.
+        .expect(
+            Expected::succeeded()
+                .within(minutes(2))
+                .lines(1)
+                .more("list jobs", 1)
+                .more("list pods", 1)
+                .more("watch jobs", 1)
+                .more("watch pods", 1),
+        );
+}
+
+/// A hundred seconds of trouble with the image, in the middle of which somebody sets the clock.
+fn slow_start() -> Script {
+    Script::new()
+        .waiting("ErrImagePull", "no such host", Some(seconds(50)))
+        .waiting("ErrImagePull", "connection refused", Some(seconds(50)))
+        .print(lines([1]))
+        .sleep(seconds(5))
 }
 
 #[test]
