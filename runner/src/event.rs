@@ -2,6 +2,7 @@
 //!
 //! Events go one way, from the engine to those who show them. Nothing that shows an event can change what happens.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -237,18 +238,41 @@ pub struct Leftover {
 /// Log text on its way to the screen, in bytes: beyond it streams wait for whoever reads.
 const LOG_BUDGET: usize = 4 * 1024 * 1024;
 
-/// Where events go.
-#[derive(Debug, Clone)]
+/// Where events go, and the clock that stamps them.
+#[derive(Clone)]
 pub struct Events {
-    queue: Sender<Event>,
+    listener: Arc<dyn Fn(Event) + Send + Sync>,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     log_budget: Arc<Semaphore>,
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Events").field("log_budget", &self.log_budget).finish_non_exhaustive()
+    }
 }
 
 impl Events {
     /// Events go to this queue. It need not be bounded: there are only so many states a step can have, and log text waits
     /// for its permit.
     pub fn new(queue: Sender<Event>) -> Events {
-        Events { queue, log_budget: Arc::new(Semaphore::new(LOG_BUDGET)) }
+        // When nobody shows events any more the run goes on.
+        Events::told(move |event| drop(queue.send(event)), Timestamp::now)
+    }
+
+    /// Events go to a listener, which is called where they happen and so must not wait. Stamps come from a clock that
+    /// need not be this machine's.
+    pub fn told(
+        listener: impl Fn(Event) + Send + Sync + 'static,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Events {
+        let log_budget = Arc::new(Semaphore::new(LOG_BUDGET));
+        Events { listener: Arc::new(listener), clock: Arc::new(clock), log_budget }
+    }
+
+    /// The time by the clock that stamps events.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     /// Something about the run.
@@ -276,7 +300,6 @@ impl Events {
     }
 
     fn send(&self, step: Option<Arc<str>>, attempt: Option<u32>, kind: EventKind) {
-        // When nobody shows events any more the run goes on.
-        let _ = self.queue.send(Event { time: Timestamp::now(), step, attempt, kind });
+        (self.listener)(Event { time: self.now(), step, attempt, kind });
     }
 }

@@ -1,24 +1,23 @@
 //! The folder of a run: its journal, its lock, its sources and its logs.
 //!
 //! The journal is what a run remembers when its process dies: one JSON object a line, on disk before what it announces is
-//! done. It holds no log text and no secret. A thread of its own writes it, many lines with one flush.
+//! done. It holds no log text and no secret. Lines that come together are written together, with one flush.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::mem;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use model::names::RunId;
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 use crate::event::Leftover;
 use crate::manifest;
 use crate::outcome::{RunStatus, StepStatus, Verdict};
-
-/// Lines that may wait to be written; whoever has more waits itself.
-const QUEUE: usize = 1024;
 
 /// The folder of a run, held by the process that drives it.
 #[derive(Debug)]
@@ -262,15 +261,16 @@ type Queued = (Entry, oneshot::Sender<Option<io::Error>>);
 /// The journal of a run, open for writing. Clones write to the same one.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    queue: mpsc::Sender<Queued>,
+    /// What is not written yet. Not bounded: whoever has put something here waits until it is written.
+    queued: Arc<Mutex<Vec<Queued>>>,
+    /// Held by whoever writes.
+    writer: Arc<AsyncMutex<Writer>>,
 }
 
 impl Journal {
-    /// Starts the thread that writes; it ends with the last clone.
     fn new(file: File) -> Journal {
-        let (queue, queued) = mpsc::channel(QUEUE);
-        std::thread::spawn(move || write_all(file, queued));
-        Journal { queue }
+        let writer = Writer { file, seq: 0, failed: false };
+        Journal { queued: Arc::default(), writer: Arc::new(AsyncMutex::new(writer)) }
     }
 
     /// Writes an entry and waits until it is on disk. When the disk fails the run goes on without a journal.
@@ -279,35 +279,48 @@ impl Journal {
     /// The first time that it cannot be written: from then on nothing is, and nothing is told.
     ///
     /// # Cancellation
-    /// The entry is written nevertheless.
+    /// The entry is written nevertheless, at the latest with the next one.
     pub async fn write(&self, entry: Entry) -> io::Result<()> {
         let (written, wait) = oneshot::channel();
-        if self.queue.send((entry, written)).await.is_err() {
-            return Ok(());
+        self.queued().push((entry, written));
+        let mut writer = self.writer.clone().lock_owned().await;
+        // Whoever held the file before may have written it with his own.
+        let batch = mem::take(&mut *self.queued());
+        if !batch.is_empty() {
+            // It fails only when the program is about to end. That it waits on a thread for it also stops a paused clock.
+            drop(tokio::task::spawn_blocking(move || writer.write_all(batch)).await);
         }
         wait.await.ok().flatten().map_or(Ok(()), Err)
     }
+
+    fn queued(&self) -> MutexGuard<'_, Vec<Queued>> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn write_all(mut file: File, mut queued: mpsc::Receiver<Queued>) {
-    let mut seq = 0;
-    let mut failed = false;
-    while let Some(first) = queued.blocking_recv() {
-        let mut batch = vec![first];
-        while let Ok(next) = queued.try_recv() {
-            batch.push(next);
-        }
+#[derive(Debug)]
+struct Writer {
+    file: File,
+    /// Of the last line.
+    seq: u64,
+    failed: bool,
+}
+
+impl Writer {
+    fn write_all(&mut self, batch: Vec<Queued>) {
         let mut text = Vec::new();
         for (entry, _) in &batch {
-            seq += 1;
+            self.seq += 1;
             // Entries have text keys only, and memory does not refuse to be written.
-            let _ = serde_json::to_writer(&mut text, &Line { seq, time: Timestamp::now(), entry });
+            let _ = serde_json::to_writer(&mut text, &Line { seq: self.seq, time: Timestamp::now(), entry });
             text.push(b'\n');
         }
         let mut failure = None;
-        if !failed && let Err(error) = file.write_all(&text).and_then(|()| file.sync_data()) {
+        if !self.failed
+            && let Err(error) = self.file.write_all(&text).and_then(|()| self.file.sync_data())
+        {
             // After a torn line nothing more is written: it would be the last one that is read.
-            failed = true;
+            self.failed = true;
             failure = Some(error);
         }
         for (_, written) in batch {

@@ -8,6 +8,7 @@ pub mod field;
 mod name;
 mod pod;
 mod scheduling;
+mod size;
 mod volumes;
 
 use std::collections::BTreeMap;

@@ -40,7 +40,7 @@ pub use attempts::{Attempts, CountError, Next};
 pub use clusters::{Clusters, ReachError};
 pub use graph::{Graph, Settled};
 
-/// Logs that are followed at once: each is a connection.
+/// Logs that are followed at once, at most: each is a connection.
 const LOGS_AT_ONCE: usize = 64;
 /// Logs of containers that have ended, beside those: each is read in a moment.
 const ENDED_LOGS_AT_ONCE: usize = 16;
@@ -128,7 +128,9 @@ impl Run {
             steps: workflow.all_steps().map(|step| Arc::from(step.name.as_str())).collect(),
             folder: folder.path().to_path_buf(),
         });
-        let log_slots = Arc::new(Semaphore::new(LOGS_AT_ONCE));
+        let log_slots = Arc::new(Semaphore::new(logs_at_once(
+            rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+        )));
         let ended_log_slots = Arc::new(Semaphore::new(ENDED_LOGS_AT_ONCE));
         let shared = Arc::new(Shared {
             events,
@@ -156,6 +158,12 @@ impl Run {
         shared.events.run(EventKind::RunEnded { status, exit_code, took: began.elapsed() });
         end
     }
+}
+
+/// A quarter of the files that the process may open is for logs; none: any number.
+fn logs_at_once(descriptors: Option<u64>) -> usize {
+    let quarter = descriptors.and_then(|descriptors| usize::try_from(descriptors / 4).ok());
+    quarter.unwrap_or(LOGS_AT_ONCE).clamp(1, LOGS_AT_ONCE)
 }
 
 impl Context {
@@ -352,11 +360,15 @@ impl Context {
             Some(CleanupPolicy::Keep) => Policy::Keep,
             _ => Policy::Delete,
         };
+        let job = manifest::build(&admitted, FIRST);
+        if let Some(why) = job.too_large() {
+            return Err(Verdict::new(invalid(), format!("[{}] {why}", model::problem::code::RANGE)));
+        }
         let grace = config.termination_grace_period_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         Ok(Attempt {
             step: name.clone(),
             number: FIRST,
-            job: manifest::build(&admitted, FIRST),
+            job,
             policy,
             grace: grace.map_or(DEFAULT_GRACE, Duration::from_secs),
             log: self.folder.log(name, FIRST),
@@ -438,5 +450,16 @@ impl Codes {
             },
         };
         RunEnd { status, exit_code }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f66_logs_leave_descriptors_for_everything_else() {
+        let found: Vec<usize> = [None, Some(1 << 20), Some(256), Some(100), Some(3)].map(logs_at_once).to_vec();
+        assert_eq!(found, [64, 64, 64, 25, 1]);
     }
 }

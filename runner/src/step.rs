@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Attempted, Cluster, Deleted, Expected, SubmitError, Watched};
+use crate::cluster::{Attempted, Cluster, Created, Deleted, Expected, FailureKind, SubmitError, Watched};
 use crate::event::{AttemptState, EventKind, Events, JobName};
 use crate::journal::{Entry, Journal};
 use crate::manifest::Job;
@@ -205,7 +205,7 @@ impl Attempt {
 
     /// The rest of the log. The screen says that it is waited for, if that takes long.
     async fn rest_of_log(&self, following: &mut AbortOnDrop<follow::Logged>) -> follow::Logged {
-        let mut timers = Timers::new(&self.shared.waits);
+        let mut timers = Timers::new(&self.shared.waits, &self.shared.events);
         timers.run(vec![Wait {
             kind: WaitKind::Drain,
             of: String::new(),
@@ -222,18 +222,21 @@ impl Attempt {
 
     /// Creates the Job.
     async fn create(&self, attempted: &Attempted, stop: &watch::Receiver<Stop>) -> Result<String, NotCreated> {
-        let limit = self.shared.waits.get(WaitKind::Api);
-        let mut timers = Timers::new(&self.shared.waits);
+        let [limit, leaving] = [WaitKind::Api, WaitKind::Delete].map(|kind| self.shared.waits.get(kind));
+        let mut timers = Timers::new(&self.shared.waits, &self.shared.events);
         let mut has_waited = false;
         let tell = |failure: &crate::cluster::Failure| {
-            timers.run(vec![self.api_wait(format!("the cluster does not take the Job: {failure}"))]);
+            timers.run(vec![match failure.kind {
+                FailureKind::Conflict => self.wait(WaitKind::Delete, format!("its name is not free yet: {failure}")),
+                _ => self.wait(WaitKind::Api, format!("the cluster does not take the Job: {failure}")),
+            }]);
             self.tell(EventKind::StepWaiting { waits: timers.shown() });
             has_waited = true;
         };
         let mut stop = stop.clone();
         let given_up = stopped(&mut stop, Stop::Gently);
         // Whether there may be a Job, and then whether a request for it was never answered.
-        let (verdict, may_come) = match self.cluster.submit(&self.job, limit, given_up, tell).await {
+        let (verdict, may_come) = match self.cluster.submit(&self.job, limit, leaving, given_up, tell).await {
             Ok(created) => {
                 self.remember(Entry::JobCreated {
                     step: self.step.to_string(),
@@ -242,6 +245,7 @@ impl Attempt {
                 })
                 .await;
                 attempted.created(&created.uid, created.version.as_deref());
+                self.tell_remarks(&created);
                 if has_waited {
                     self.tell(EventKind::StepWaiting { waits: Vec::new() });
                 }
@@ -252,11 +256,13 @@ impl Attempt {
                 SubmitError::Unreachable { .. } => {
                     (Verdict::new(Outcome::failed(None, Reason::ClusterUnreachable), error.to_string()), Some(true))
                 }
-                SubmitError::Foreign { .. } => {
+                SubmitError::Foreign { .. } | SubmitError::Leaving { .. } => {
                     (Verdict::new(Outcome::failed(None, Reason::NameConflict), error.to_string()), None)
                 }
-                SubmitError::Refused(_) => {
-                    (Verdict::new(Outcome::failed(None, Reason::CreateRefused), error.to_string()), None)
+                SubmitError::Refused(failure) => {
+                    let mut verdict = Verdict::new(Outcome::failed(None, Reason::CreateRefused), error.to_string());
+                    verdict.hint = (failure.kind == FailureKind::TooLarge).then(|| self.job.largest_fields());
+                    (verdict, None)
                 }
             },
         };
@@ -268,21 +274,45 @@ impl Attempt {
         Err(NotCreated { verdict, cleanup })
     }
 
+    /// What was stored is what runs; what was admitted is what was sent.
+    fn tell_remarks(&self, created: &Created) {
+        let differences = (!created.differences.is_empty()).then(|| {
+            let differences = created.differences.join("; ");
+            format!("the cluster stored another Job than the one sent: {differences}")
+        });
+        let remarks = created.warnings.iter().map(|warning| format!("the cluster remarks: {warning}"));
+        for text in differences.into_iter().chain(remarks) {
+            self.tell(EventKind::Warning { text });
+        }
+    }
+
     /// Waits for the verdict.
     async fn watch(&self, attempted: &Attempted) -> Result<Decision, OutOfContact> {
         let mut facts = attempted.facts();
         let mut contact = attempted.contact();
-        let mut timers = Timers::new(&self.shared.waits);
+        let mut timers = Timers::new(&self.shared.waits, &self.shared.events);
         let mut lookups = timers::Lookups::default();
         let mut shown = None;
         let mut looking: Option<Looking<'_>> = None;
         let mut told = Vec::new();
         let mut remarks = BTreeSet::new();
+        let mut has_asked = false;
         loop {
             let away = contact.borrow_and_update().lost().map(|(since, failure)| (since, failure.clone()));
-            let judgement = judge(&facts.borrow_and_update(), &timers.expired());
+            let expired = timers.expired();
+            let judgement = judge(&facts.borrow_and_update(), &expired);
             let Open { state, mut waits, events_of, remarks: said } = match judgement {
-                Judgement::Decided(decision) => return Ok(*decision),
+                Judgement::Decided(decision) => {
+                    let is_gone = decision.job == JobAtEnd::Gone && decision.verdict.outcome == Outcome::Lost;
+                    if !is_gone || std::mem::replace(&mut has_asked, true) {
+                        return Ok(*decision);
+                    }
+                    // Why it is gone nobody tells who does not ask.
+                    if self.cluster.is_namespace_gone(&self.job).await {
+                        attempted.learn(Facts::see_namespace_gone);
+                    }
+                    continue;
+                }
                 Judgement::Open(open) => open,
             };
             for text in said {
@@ -294,7 +324,12 @@ impl Attempt {
                 if since.elapsed() >= self.shared.waits.get(WaitKind::Api) {
                     return Err(self.out_of_contact(failure));
                 }
-                waits.push(self.api_wait(format!("the cluster does not answer: {failure}")));
+                let what = match failure.kind {
+                    FailureKind::Unauthorized => "the cluster does not take the credentials",
+                    FailureKind::Forbidden | FailureKind::NotFound => "the cluster does not show its Jobs and pods",
+                    _ => "the cluster does not answer",
+                };
+                waits.push(self.wait(WaitKind::Api, format!("{what}: {failure}")));
             }
             let now = {
                 let facts = facts.borrow();
@@ -302,10 +337,18 @@ impl Attempt {
             };
             if shown.as_ref() != Some(&now) {
                 let (state, pod, suspended) = now.clone();
+                // One line tells one change.
+                if let Some((before, pod, _)) = shown.filter(|(.., was_suspended)| *was_suspended != suspended) {
+                    self.state(before, pod, suspended);
+                }
                 self.state(state, pod, suspended);
                 shown = Some(now);
             }
             timers.run(waits);
+            // One that may last no time is over at once.
+            if !timers.expired().is_subset(&expired) {
+                continue;
+            }
             let noticed = timers.noticed();
             if noticed != told {
                 self.tell(EventKind::StepWaiting { waits: noticed.clone() });
@@ -344,8 +387,8 @@ impl Attempt {
         decision.verdict
     }
 
-    fn api_wait(&self, words: String) -> Wait {
-        Wait { kind: WaitKind::Api, of: String::new(), words, allowance: Allowance::Limit }
+    fn wait(&self, kind: WaitKind, words: String) -> Wait {
+        Wait { kind, of: String::new(), words, allowance: Allowance::Limit }
     }
 
     /// The events of an object, which say why something is missing or stuck; none without the right to list them.
@@ -355,10 +398,16 @@ impl Attempt {
     }
 
     fn out_of_contact(&self, failure: &crate::cluster::Failure) -> OutOfContact {
-        let mut verdict =
-            Verdict::new(Outcome::Lost, format!("the cluster stayed away, so nobody knows how it ended: {failure}"));
+        let why = match failure.kind {
+            FailureKind::Unauthorized => "the cluster no longer takes the credentials, fresh ones neither",
+            FailureKind::Forbidden | FailureKind::NotFound => "the cluster no longer shows the Job",
+            _ => "the cluster stayed away",
+        };
+        let mut verdict = Verdict::new(Outcome::Lost, format!("{why}, so nobody knows how it ended: {failure}"));
         let look = self.cluster.kubectl(self.job.namespace(), &format!("get job {}", self.job.name()));
-        verdict.hint = look.map(|look| format!("the Job was left alone; look with `{look}`"));
+        verdict.hint = look.map(|look| {
+            format!("the Job was left alone: look with `{look}`, go on with `runner runs resume {}`", self.run_id())
+        });
         OutOfContact(verdict)
     }
 
@@ -369,13 +418,13 @@ impl Attempt {
         let gently = async {
             let target = self.target(expected.clone());
             let deleted = target.delete(delete).await;
-            if !matches!(deleted, Deleted::Accepted | Deleted::Absent) {
+            if !matches!(deleted, Deleted::Accepted | Deleted::Held | Deleted::Absent) {
                 return Some(deleted);
             }
             let mut facts = attempted.facts();
             target.tell_wait("the pods get their grace period to end", self.grace + delete);
             // An end of the watches is no end of the pods; then the time is waited for.
-            let gone = tokio::time::timeout(self.grace + delete, facts.wait_for(is_gone)).await;
+            let gone = tokio::time::timeout(self.grace + delete, facts.wait_for(cleanup::is_removed)).await;
             drop(gone);
             target.tell_no_wait();
             None
@@ -387,7 +436,7 @@ impl Attempt {
                 None
             }
         };
-        let gone = is_gone(&attempted.facts().borrow());
+        let gone = cleanup::is_removed(&attempted.facts().borrow());
         let cleanup = match failed {
             Some(deleted) => Cleanup::failed(self.target(expected), deleted),
             None if gone => Cleanup::done(self.target(expected)),
@@ -412,7 +461,7 @@ impl Attempt {
             self.cluster.delete_job(namespace, name, expected, KILL, |_| {})
         );
         let mut facts = attempted.facts();
-        let _ = facts.wait_for(is_gone).await;
+        let _ = facts.wait_for(cleanup::is_removed).await;
     }
 
     fn cancelled(&self) -> Verdict {
@@ -426,6 +475,7 @@ impl Attempt {
             cluster: self.cluster.clone(),
             namespace: self.job.namespace().to_owned(),
             name: self.job.name().to_string(),
+            grace: self.grace,
             expected,
             shared: self.shared.clone(),
         }
@@ -451,6 +501,11 @@ impl Attempt {
         .await;
         self.state(AttemptState::Finished, verdict.pod.clone(), false);
         Ended { verdict, cleanup, last_lines }
+    }
+
+    fn run_id(&self) -> &str {
+        let annotations = self.job.as_manifest().metadata.annotations.as_ref();
+        annotations.and_then(|annotations| annotations.get(crate::manifest::RUN_ID)).map_or("ID", String::as_str)
     }
 
     fn state(&self, state: AttemptState, pod: Option<String>, suspended: bool) {
@@ -484,11 +539,6 @@ async fn stopped(stop: &mut watch::Receiver<Stop>, gravely: Stop) {
     if stop.wait_for(|stop| *stop >= gravely).await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// Whether neither the Job is there, nor anything that runs.
-fn is_gone(facts: &Facts) -> bool {
-    facts.job_gone() && facts.pods().iter().all(|pod| pod.is_over || pod.is_gone)
 }
 
 /// A moment that may never come.

@@ -14,6 +14,7 @@ mod contract;
 mod corpus;
 mod coverage;
 mod examples;
+mod faults;
 mod fuzzed;
 mod hostile;
 mod laws;

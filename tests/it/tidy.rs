@@ -4,6 +4,7 @@
 //! A rule here says what must stay absent; why it must is in ARCHITECTURE.md. Each failure names the place.
 
 mod dependencies;
+mod faults;
 mod files;
 mod scan;
 mod sources;

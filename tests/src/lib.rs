@@ -3,6 +3,7 @@
 //! Nothing here reads the machine's own configuration: every folder the program looks at is inside the test's.
 
 mod cluster;
+pub mod faults;
 
 use std::fs;
 use std::path::{Path, PathBuf};

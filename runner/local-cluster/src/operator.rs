@@ -77,6 +77,17 @@ impl LocalCluster {
         Ok(())
     }
 
+    /// Takes the scheduling gates off a pod, as whoever set them.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn open_gates(&self, namespace: &str, pod: &str) -> Result<(), Refusal> {
+        let pods = find(&self.shared, Resource::Pods, namespace, pod)?;
+        pods.iter().for_each(|pod| set_spec(&self.shared, pod, "schedulingGates", Value::Null));
+        Ok(())
+    }
+
     /// Changes how many seconds a Job stays after its end.
     ///
     /// # Errors

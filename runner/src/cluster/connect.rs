@@ -7,9 +7,11 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
 
-use super::Cluster;
+use super::exchange::Connection;
+use super::{Cluster, Failure};
 
 /// For credentials: a plugin may ask somebody to log in.
 const CREDENTIALS: Duration = Duration::from_secs(60);
@@ -76,11 +78,46 @@ impl ConnectError {
     }
 }
 
-/// Makes a client. No request is sent, but a credential plugin may run, for at most a minute.
+/// Makes a client. No request is sent, but a credential plugin may run, for at most a minute; again when the server does
+/// not take the credentials any more.
 ///
 /// # Errors
 /// When what is named is missing, broken or unknown, or nothing is named.
 pub async fn connect(target: &Target) -> Result<Cluster, ConnectError> {
+    let Reached { client, server, default_namespace, context } = reach(target).await?;
+    let mut kubectl = String::new();
+    if let Some(path) = &target.kubeconfig {
+        kubectl.push_str(&format!("--kubeconfig {} ", quoted(&path.display().to_string())));
+    }
+    if let Some(context) = &context {
+        kubectl.push_str(&format!("--context {} ", quoted(context)));
+    }
+    // Who switches the context meanwhile means the next run, not this one.
+    let target = Target { context: context.clone(), ..target.clone() };
+    let again = move || -> BoxFuture<'static, Result<kube::Client, Failure>> {
+        let (target, server) = (target.clone(), server.clone());
+        Box::pin(async move {
+            let reached = reach(&target).await.map_err(|error| Failure::unavailable(error.to_string()))?;
+            if reached.server != server {
+                return Err(Failure::unavailable(format!("the kubeconfig now names {}, not {server}", reached.server)));
+            }
+            Ok(reached.client)
+        })
+    };
+    let connection = Connection::new(client, Box::new(again));
+    Ok(Cluster::new(connection, Some(kubectl), default_namespace, context))
+}
+
+/// A cluster that can be asked.
+struct Reached {
+    client: kube::Client,
+    /// Its address.
+    server: http::Uri,
+    default_namespace: String,
+    context: Option<String>,
+}
+
+async fn reach(target: &Target) -> Result<Reached, ConnectError> {
     let (config, file) = match read(target)? {
         Some((kubeconfig, file)) => {
             let options = KubeConfigOptions { context: target.context.clone(), ..KubeConfigOptions::default() };
@@ -97,7 +134,10 @@ pub async fn connect(target: &Target) -> Result<Cluster, ConnectError> {
         }
     };
     let (file, context) = file.unzip();
-    client(config, target, file.unwrap_or_else(|| "the pod".to_owned()), context.flatten()).await
+    let file = file.unwrap_or_else(|| "the pod".to_owned());
+    let (server, default_namespace) = (config.cluster_url.clone(), config.default_namespace.clone());
+    let client = client(config, file).await?;
+    Ok(Reached { client, server, default_namespace, context: context.flatten() })
 }
 
 /// The kubeconfig that counts, and its name. None: the pod's own credentials.
@@ -158,25 +198,12 @@ fn place(message: &str) -> Option<(u32, u32)> {
     Some((line, column))
 }
 
-async fn client(
-    mut config: kube::Config,
-    target: &Target,
-    file: String,
-    context: Option<String>,
-) -> Result<Cluster, ConnectError> {
+async fn client(mut config: kube::Config, file: String) -> Result<kube::Client, ConnectError> {
     // Repeating a POST blindly could make a second Job.
     config.default_retry = false;
     // A log or a watch may be silent for long; those who read them have limits of their own.
     config.read_timeout = None;
     config.headers.extend(user_agent());
-    let default_namespace = config.default_namespace.clone();
-    let mut kubectl = String::new();
-    if let Some(path) = &target.kubeconfig {
-        kubectl.push_str(&format!("--kubeconfig {} ", quoted(&path.display().to_string())));
-    }
-    if let Some(context) = &context {
-        kubectl.push_str(&format!("--context {} ", quoted(context)));
-    }
     if !std::io::stdin().is_terminal()
         && let Some(plugin) = &mut config.auth_info.exec
     {
@@ -189,15 +216,12 @@ async fn client(
         let _entered = handle.enter();
         kube::Client::try_from(config)
     });
-    let client = match tokio::time::timeout(CREDENTIALS, built).await {
-        Err(_) => return Err(ConnectError::Slow { file }),
-        Ok(Err(panic)) => return Err(ConnectError::Kubeconfig { file, reason: panic.to_string() }),
-        Ok(Ok(Err(error))) => {
-            return Err(ConnectError::Credentials { file, reason: super::Failure::from(error).words });
-        }
-        Ok(Ok(Ok(client))) => client,
-    };
-    Ok(Cluster::new(client, Some(kubectl), default_namespace, context))
+    match tokio::time::timeout(CREDENTIALS, built).await {
+        Err(_) => Err(ConnectError::Slow { file }),
+        Ok(Err(panic)) => Err(ConnectError::Kubeconfig { file, reason: panic.to_string() }),
+        Ok(Ok(Err(error))) => Err(ConnectError::Credentials { file, reason: Failure::from(error).words }),
+        Ok(Ok(Ok(client))) => Ok(client),
+    }
 }
 
 /// A word as a shell takes it.

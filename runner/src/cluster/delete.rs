@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, GetParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use serde::de::IgnoredAny;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::retry::{ANSWER, Backoff, Failure, Kind, answered};
+use super::exchange::about;
+use super::retry::{ANSWER, Failure, Kind};
 
 /// What a request gets at least, also when its limit is 0.
 const LEAST: Duration = Duration::from_secs(1);
@@ -25,6 +30,8 @@ pub enum Expected {
 pub enum Deleted {
     /// The server accepted it.
     Accepted,
+    /// The server accepted it, but finalizers hold the Job.
+    Held,
     /// There is no such Job.
     Absent,
     /// Another Job has the name; nothing was deleted.
@@ -48,7 +55,7 @@ impl Cluster {
         tell: impl Fn(&Failure),
     ) -> Deleted {
         let mut end = None;
-        let mut backoff = Backoff::of_requests();
+        let mut backoff = self.inner.backoff.clone();
         loop {
             // The semaphore is never closed.
             let permit = self.inner.writes.acquire().await;
@@ -60,10 +67,7 @@ impl Cluster {
                 Ok(deleted) => return deleted,
                 Err(failure) => failure,
             };
-            let wait = match failure.kind {
-                Kind::Unavailable { after: Some(after) } => after,
-                _ => backoff.wait(),
-            };
+            let wait = failure.wait(&mut backoff);
             if Instant::now() + wait >= end {
                 return Deleted::Refused(failure);
             }
@@ -79,12 +83,12 @@ impl Cluster {
         expected: &Expected,
         patience: Duration,
     ) -> Result<Deleted, Failure> {
-        let jobs = self.jobs(namespace);
+        let jobs = about::<Job>(namespace);
         let uid = match expected {
             Expected::Uid(uid) => uid.clone(),
             Expected::Digest(digest) => {
-                let found = match answered(patience, jobs.get(name)).await {
-                    Ok(found) => found,
+                let found = match self.call::<Job>(patience, jobs.get(name, &GetParams::default())).await {
+                    Ok(found) => found.value,
                     Err(Failure { kind: Kind::NotFound, .. }) => return Ok(Deleted::Absent),
                     Err(failure) => return Err(failure),
                 };
@@ -100,11 +104,23 @@ impl Cluster {
             preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
             ..DeleteParams::default()
         };
-        match answered(patience, jobs.delete(name, &parameters)).await {
-            Ok(_) => Ok(Deleted::Accepted),
+        match self.call::<Value>(patience, jobs.delete(name, &parameters)).await {
+            Ok(answer) => {
+                let finalizers = answer.value.pointer("/metadata/finalizers").and_then(Value::as_array);
+                Ok(if finalizers.is_some_and(|held| !held.is_empty()) { Deleted::Held } else { Deleted::Accepted })
+            }
             Err(Failure { kind: Kind::NotFound, .. }) => Ok(Deleted::Absent),
-            // The precondition does not hold.
-            Err(Failure { kind: Kind::Conflict, .. }) => Ok(Deleted::Foreign),
+            // The precondition does not hold, unless it is another conflict.
+            Err(failure) if failure.kind == Kind::Conflict => {
+                match self.call::<Job>(patience, jobs.get(name, &GetParams::default())).await {
+                    Ok(found) if found.value.metadata.uid == parameters.preconditions.and_then(|of| of.uid) => {
+                        Err(failure)
+                    }
+                    Ok(_) => Ok(Deleted::Foreign),
+                    Err(Failure { kind: Kind::NotFound, .. }) => Ok(Deleted::Absent),
+                    Err(failure) => Err(failure),
+                }
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -118,7 +134,7 @@ impl Cluster {
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..DeleteParams::default().grace_period(0)
         };
-        match answered(ANSWER, self.pods(namespace).delete(name, &parameters)).await {
+        match self.call::<IgnoredAny>(ANSWER, about::<Pod>(namespace).delete(name, &parameters)).await {
             Ok(_) | Err(Failure { kind: Kind::NotFound | Kind::Conflict, .. }) => Ok(()),
             Err(failure) => Err(failure),
         }
@@ -130,7 +146,7 @@ impl Cluster {
     /// When the server refuses.
     pub async fn suspend_job(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Failure> {
         let patch = serde_json::json!({ "metadata": { "uid": uid }, "spec": { "suspend": true } });
-        let jobs = self.jobs(namespace);
-        answered(ANSWER, jobs.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await.map(drop)
+        let request = about::<Job>(namespace).patch(name, &PatchParams::default(), &Patch::Merge(patch));
+        self.call::<IgnoredAny>(ANSWER, request).await.map(drop)
     }
 }

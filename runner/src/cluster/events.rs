@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Event;
-use kube::api::ListParams;
+use kube::api::{ListParams, ObjectList};
 
 use super::Cluster;
-use super::retry::{Failure, answered};
+use super::exchange::about;
+use super::retry::Failure;
 
 /// They only explain: nobody waits long for them.
 const SOON: Duration = Duration::from_secs(10);
@@ -19,8 +20,8 @@ impl Cluster {
     /// # Errors
     /// When they cannot be listed: a missing right is no reason to fail anything.
     pub async fn events_of(&self, namespace: &str, uid: &str) -> Result<Vec<Event>, Failure> {
-        let events: kube::Api<Event> = kube::Api::namespaced(self.inner.client.clone(), namespace);
         let parameters = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(MOST);
-        Ok(answered(SOON, events.list(&parameters)).await?.items)
+        let list = self.call::<ObjectList<Event>>(SOON, about::<Event>(namespace).list(&parameters)).await?;
+        Ok(list.value.items)
     }
 }

@@ -4,12 +4,17 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::io::{AsyncBufRead, AsyncBufReadExt as _};
+use futures_util::{Stream, StreamExt as _};
+use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
+use tokio::sync::watch;
 
 use super::Cluster;
-use super::retry::{ANSWER, Failure, answered};
+use super::answer::{innermost, is_page};
+use super::exchange::about;
+use super::retry::{ANSWER, Failure};
 use crate::manifest::CONTAINER;
 
 /// Lines that tell why a container failed.
@@ -19,8 +24,10 @@ const LAST_BYTES: i64 = 64 * 1024;
 
 /// An open log.
 pub struct LogConnection {
-    stream: Pin<Box<dyn AsyncBufRead + Send>>,
+    stream: Pin<Box<dyn Stream<Item = Result<Bytes, kube::Error>> + Send>>,
     silence: Duration,
+    /// Changes when the machine was asleep.
+    woken: watch::Receiver<u64>,
 }
 
 /// What came next.
@@ -57,9 +64,12 @@ impl Cluster {
             since_time: since,
             ..LogParams::default()
         };
-        let pods = self.pods(namespace);
-        let stream = answered(ANSWER, pods.log_stream(pod, &parameters)).await?;
-        Ok(LogConnection { stream: Box::pin(stream), silence })
+        let woken = self.inner.woken.subscribe();
+        let response = self.open(ANSWER, about::<Pod>(namespace).logs(pod, &parameters)).await?;
+        if is_page(&response) {
+            return Err(Failure::unavailable("a page came in place of the log"));
+        }
+        Ok(LogConnection { stream: Box::pin(response.into_body().into_data_stream()), silence, woken })
     }
 }
 
@@ -72,8 +82,12 @@ impl Cluster {
             limit_bytes: Some(LAST_BYTES),
             ..LogParams::default()
         };
-        let text = answered(ANSWER, self.pods(namespace).logs(pod, &parameters)).await.unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+        let read = async {
+            let response = self.open(ANSWER, about::<Pod>(namespace).logs(pod, &parameters)).await.ok()?;
+            Some(response.into_body().collect().await.ok()?.to_bytes())
+        };
+        let text = tokio::time::timeout(ANSWER, read).await.ok().flatten().unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
     }
 }
 
@@ -86,15 +100,19 @@ impl LogConnection {
     /// # Cancellation
     /// Nothing is lost.
     pub async fn next(&mut self) -> Result<LogChunk, LogError> {
-        let filled = match tokio::time::timeout(self.silence, self.stream.fill_buf()).await {
-            Err(_) => return Err(LogError(format!("no byte for {} s", self.silence.as_secs()))),
-            Ok(Err(error)) => return Err(LogError(error.to_string())),
-            Ok(Ok(filled)) => Bytes::copy_from_slice(filled),
-        };
-        if filled.is_empty() {
-            return Ok(LogChunk::End);
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = tokio::time::timeout(self.silence, self.stream.next()) => next,
+                Ok(()) = self.woken.changed() => return Err(LogError("the machine was asleep".to_owned())),
+            };
+            match next {
+                Err(_) => return Err(LogError(format!("no byte for {} s", self.silence.as_secs()))),
+                Ok(Some(Err(error))) => return Err(LogError(innermost(&error))),
+                Ok(Some(Ok(bytes))) if bytes.is_empty() => {}
+                Ok(Some(Ok(bytes))) => return Ok(LogChunk::Bytes(bytes)),
+                Ok(None) => return Ok(LogChunk::End),
+            }
         }
-        self.stream.as_mut().consume(filled.len());
-        Ok(LogChunk::Bytes(filled))
     }
 }

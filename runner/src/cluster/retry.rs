@@ -35,6 +35,8 @@ pub enum Kind {
     Conflict,
     /// 410: the version is no longer known.
     Gone,
+    /// 413, or the words of its store: there is too much of it.
+    TooLarge,
     /// Another answer that will be the same next time.
     Refused,
     /// No answer, one that cannot be read, 429 or 5xx: next time may be different. The server may have named a time.
@@ -50,6 +52,14 @@ impl Failure {
         Failure { kind: Kind::Unavailable { after: None }, words: words.into() }
     }
 
+    /// How long to wait before asking again: as long as the server asks for, else the next of the back-off.
+    pub(crate) fn wait(&self, backoff: &mut Backoff) -> Duration {
+        match self.kind {
+            Kind::Unavailable { after: Some(after) } => after,
+            _ => backoff.wait(),
+        }
+    }
+
     /// Whether asking again may help.
     pub fn may_pass(&self) -> bool {
         matches!(self.kind, Kind::Unavailable { .. })
@@ -59,7 +69,7 @@ impl Failure {
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Failure {
         match error {
-            kube::Error::Api(status) => of_status(&status),
+            kube::Error::Api(status) => of_status(&status, None),
             other => Failure::unavailable(credentials(&other).unwrap_or_else(|| words(&other))),
         }
     }
@@ -68,10 +78,10 @@ impl From<kube::Error> for Failure {
 /// The answer to a request, if it comes in time.
 pub(super) async fn answered<T>(
     limit: Duration,
-    request: impl Future<Output = Result<T, kube::Error>>,
+    request: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     match tokio::time::timeout(limit, request).await {
-        Ok(answer) => answer.map_err(Failure::from),
+        Ok(answer) => answer,
         Err(_) => Err(Failure::unavailable(format!("no answer for {} s", limit.as_secs()))),
     }
 }
@@ -112,10 +122,26 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// What an answer that is a Status says.
-pub(super) fn of_status(status: &kube::core::Status) -> Failure {
-    let after = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
-    let kind = match status.code {
+/// What a Status says. `after`: how long the server asked to wait in another place.
+pub(super) fn of_status(status: &kube::core::Status, after: Option<Duration>) -> Failure {
+    let seconds = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
+    let after = after.or_else(|| seconds.map(|seconds| Duration::from_secs(u64::from(seconds))));
+    let said = status.message.trim();
+    let words = match (said, status.reason.as_str()) {
+        ("", "") => format!("answer {} without words", status.code),
+        ("", reason) => format!("answer {} ({reason})", status.code),
+        // A proxy may answer with a whole page.
+        (said, _) => cut(said),
+    };
+    of_code(status.code, after, words)
+}
+
+/// What a code means that is no success.
+pub(super) fn of_code(code: u16, after: Option<Duration>, mut words: String) -> Failure {
+    let kind = match code {
+        413 => Kind::TooLarge,
+        // The server passes on what its store says, as an error of its own.
+        500 if words.contains("etcdserver: request is too large") => Kind::TooLarge,
         401 => Kind::Unauthorized,
         403 => Kind::Forbidden,
         404 => Kind::NotFound,
@@ -123,16 +149,12 @@ pub(super) fn of_status(status: &kube::core::Status) -> Failure {
         410 => Kind::Gone,
         // A server that is overloaded, restarting, or behind a proxy; also `failed calling webhook`, which is a 500.
         429 | 500..=599 | 0..=399 => {
-            Kind::Unavailable { after: after.map(|seconds| Duration::from_secs(u64::from(seconds))) }
+            if let Some(after) = after {
+                words.push_str(&format!(" (the API server asks to wait {} s)", after.as_secs()));
+            }
+            Kind::Unavailable { after }
         }
         _ => Kind::Refused,
-    };
-    let said = status.message.trim();
-    let words = match (said, status.reason.as_str()) {
-        ("", "") => format!("answer {} without words", status.code),
-        ("", reason) => format!("answer {} ({reason})", status.code),
-        // A proxy may answer with a whole page.
-        (said, _) => cut(said),
     };
     Failure { kind, words }
 }
@@ -159,6 +181,7 @@ pub(crate) struct Backoff {
     next: Duration,
     first: Duration,
     longest: Duration,
+    by_chance: bool,
 }
 
 impl Backoff {
@@ -173,13 +196,21 @@ impl Backoff {
     }
 
     fn new(first: Duration, longest: Duration) -> Backoff {
-        Backoff { next: first, first, longest }
+        Backoff { next: first, first, longest, by_chance: true }
+    }
+
+    /// None is shortened.
+    pub(super) fn without_chance(self) -> Backoff {
+        Backoff { by_chance: false, ..self }
     }
 
     /// The next wait.
     pub(crate) fn wait(&mut self) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.longest);
+        if !self.by_chance {
+            return whole;
+        }
         let chance = RandomState::new().build_hasher().finish() % 1000;
         whole.mul_f64(1.0 - chance as f64 / 5000.0)
     }
@@ -215,7 +246,7 @@ mod tests {
     #[test]
     fn a_page_in_place_of_an_answer_is_cut() {
         let page = format!("<!doctype html>{}", "é".repeat(10_000));
-        let failure = of_status(&kube::core::Status::failure(&page, "").with_code(502));
+        let failure = of_status(&kube::core::Status::failure(&page, "").with_code(502), None);
         assert!(failure.words.len() < 5_000 && failure.words.ends_with('…'), "{}", failure.words.len());
     }
 
@@ -226,11 +257,14 @@ mod tests {
                 .into_iter()
                 .chain([(422, false), (429, true), (500, true), (502, true), (503, true), (504, true), (200, true)])
         {
-            let failure = of_status(&kube::core::Status::failure("no", "Because").with_code(code));
+            let failure = of_status(&kube::core::Status::failure("no", "Because").with_code(code), None);
             assert_eq!(failure.may_pass(), may_pass, "{code}");
             assert_eq!(failure.words, "no");
         }
-        assert_eq!(of_status(&kube::core::Status::failure("", "").with_code(500)).words, "answer 500 without words");
+        assert_eq!(
+            of_status(&kube::core::Status::failure("", "").with_code(500), None).words,
+            "answer 500 without words"
+        );
     }
 
     #[test]

@@ -3,11 +3,16 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use kube::api::PostParams;
+use k8s_openapi::api::batch::v1 as batch;
+use kube::api::{GetParams, PostParams};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::retry::{ANSWER, Backoff, Failure, Kind};
+use super::answer::Answer;
+use super::drift::differences;
+use super::exchange::about;
+use super::retry::{ANSWER, Failure, Kind};
 use crate::manifest::{DIGEST, Job};
 
 /// What the answer on its way gets when creating is given up.
@@ -22,6 +27,27 @@ pub struct Created {
     pub version: Option<String>,
     /// Whether it was there before: an earlier try had landed.
     pub adopted: bool,
+    /// Where the stored Job differs from the one sent, server defaults left out: a webhook changed it, or the server does
+    /// not know a field.
+    pub differences: Vec<String>,
+    /// What the server remarked.
+    pub warnings: Vec<String>,
+}
+
+impl Created {
+    fn new(job: &Job, stored: Answer<Value>, adopted: bool) -> Created {
+        let Answer { value, warnings } = stored;
+        let text = |pointer| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        // A manifest is made of maps with text keys.
+        let sent = serde_json::to_value(job.as_manifest()).unwrap_or_default();
+        Created {
+            uid: text("/metadata/uid").unwrap_or_default(),
+            version: text("/metadata/resourceVersion"),
+            adopted,
+            differences: differences(&sent, &value),
+            warnings,
+        }
+    }
 }
 
 /// There is no Job.
@@ -39,6 +65,16 @@ pub enum SubmitError {
         namespace: String,
         /// What is known about it.
         owner: String,
+    },
+    /// The name is held by a Job that is being deleted.
+    #[error("Job `{name}` in namespace `{namespace}` is being deleted, but was still there after {} s", limit.as_secs())]
+    Leaving {
+        /// The name.
+        name: String,
+        /// The namespace.
+        namespace: String,
+        /// How long it was waited for.
+        limit: Duration,
     },
     /// It was given up before there was an answer.
     #[error("creating the Job was given up")]
@@ -68,8 +104,8 @@ enum Found {
 }
 
 impl Cluster {
-    /// Creates the Job. What has no final answer is repeated within `limit` from the first failure, until `stopped` comes; `tell` hears why, each
-    /// time.
+    /// Creates the Job. What has no final answer is repeated within `limit` from the first failure, until `stopped`
+    /// comes; a Job of its name that is being deleted gets `leaving` to go. `tell` hears why, each time.
     ///
     /// # Errors
     /// When there is no Job of ours in the end; after [`SubmitError::Unreachable`] there may be one.
@@ -80,11 +116,12 @@ impl Cluster {
         &self,
         job: &Job,
         limit: Duration,
+        leaving: Duration,
         stopped: impl Future<Output = ()>,
         mut tell: impl FnMut(&Failure),
     ) -> Result<Created, SubmitError> {
-        let mut end = None;
-        let mut backoff = Backoff::of_requests();
+        let (mut end, mut left) = (None, None);
+        let mut backoff = self.inner.backoff.clone();
         let mut stopped = pin!(stopped);
         let mut may_exist = false;
         loop {
@@ -113,12 +150,15 @@ impl Cluster {
             };
             may_exist = true;
             tell(&failure);
-            let wait = match failure.kind {
-                Kind::Unavailable { after: Some(after) } => after,
-                _ => backoff.wait(),
-            };
+            let wait = failure.wait(&mut backoff);
+            let is_leaving = failure.kind == Kind::Conflict;
+            let (end, limit) = if is_leaving { (&mut left, leaving) } else { (&mut end, limit) };
             if Instant::now() + wait >= *end.get_or_insert_with(|| Instant::now() + limit) {
-                return Err(SubmitError::Unreachable { limit, last: failure });
+                let (name, namespace) = (job.name().to_string(), job.namespace().to_owned());
+                return Err(match is_leaving {
+                    true => SubmitError::Leaving { name, namespace, limit },
+                    false => SubmitError::Unreachable { limit, last: failure },
+                });
             }
             tokio::select! {
                 () = &mut stopped => return Err(SubmitError::Stopped { may_exist, unanswered: false }),
@@ -129,15 +169,11 @@ impl Cluster {
 
     /// One try. The outer error is one that may pass.
     async fn try_submit(&self, job: &Job) -> Result<Result<Created, SubmitError>, Failure> {
-        let jobs = self.jobs(job.namespace());
-        let failure = match jobs.create(&PostParams::default(), job.as_manifest()).await.map_err(Failure::from) {
-            Ok(created) => {
-                return Ok(Ok(Created {
-                    uid: created.metadata.uid.unwrap_or_default(),
-                    version: created.metadata.resource_version,
-                    adopted: false,
-                }));
-            }
+        // A manifest is made of maps with text keys.
+        let manifest = serde_json::to_vec(job.as_manifest()).unwrap_or_default();
+        let request = about::<batch::Job>(job.namespace()).create(&PostParams::default(), manifest);
+        let failure = match self.call(ANSWER, request).await {
+            Ok(stored) => return Ok(Ok(Created::new(job, stored, false))),
             Err(failure) => failure,
         };
         match failure.kind {
@@ -148,40 +184,41 @@ impl Cluster {
                     namespace: job.namespace().to_owned(),
                     owner,
                 })),
-                Found::Leaving | Found::Nothing => Err(Failure::unavailable(failure.words)),
+                Found::Leaving => Err(failure),
+                Found::Nothing => Err(Failure::unavailable(failure.words)),
             },
             Kind::Unavailable { .. } => Err(failure),
-            Kind::Unauthorized | Kind::Forbidden | Kind::NotFound | Kind::Gone | Kind::Refused => {
+            Kind::Unauthorized | Kind::Forbidden | Kind::NotFound | Kind::Gone | Kind::TooLarge | Kind::Refused => {
                 Ok(Err(SubmitError::Refused(failure)))
             }
         }
     }
 
     async fn find(&self, job: &Job) -> Result<Found, Failure> {
-        let found = match self.jobs(job.namespace()).get(job.name().as_str()).await.map_err(Failure::from) {
+        let request = about::<batch::Job>(job.namespace()).get(job.name().as_str(), &GetParams::default());
+        let found: Answer<Value> = match self.call(ANSWER, request).await {
             Ok(found) => found,
             Err(Failure { kind: Kind::NotFound, .. }) => return Ok(Found::Nothing),
             Err(failure) => return Err(failure),
         };
+        // Whose it is does not matter: its name will be free (F80).
+        if found.value.pointer("/metadata/deletionTimestamp").is_some() {
+            return Ok(Found::Leaving);
+        }
         let ours = job.as_manifest().metadata.labels.as_ref();
-        let labels = found.metadata.labels.unwrap_or_default();
-        let annotations = found.metadata.annotations.unwrap_or_default();
+        let mark = |of: &str, key: &str| found.value.get("metadata")?.get(of)?.get(key)?.as_str();
         let marks = [crate::manifest::RUN_ID, crate::manifest::STEP, crate::manifest::ATTEMPT];
         let same_attempt = marks
             .iter()
-            .all(|mark| ours.and_then(|ours| ours.get(*mark)).is_some_and(|ours| labels.get(*mark) == Some(ours)));
-        if !same_attempt || annotations.get(DIGEST).map(String::as_str) != Some(job.digest()) {
-            let owner = match labels.get(crate::manifest::RUN_ID) {
+            .all(|key| ours.and_then(|ours| ours.get(*key)).is_some_and(|ours| mark("labels", key) == Some(ours)));
+        if !same_attempt || mark("annotations", DIGEST) != Some(job.digest()) {
+            let owner = match mark("labels", crate::manifest::RUN_ID) {
                 Some(run) if same_attempt => format!("run `{run}` made it with another manifest"),
                 Some(run) => format!("run `{run}` made it"),
                 None => "it has no label of a run".to_owned(),
             };
             return Ok(Found::Foreign(owner));
         }
-        if found.metadata.deletion_timestamp.is_some() {
-            return Ok(Found::Leaving);
-        }
-        let (uid, version) = (found.metadata.uid.unwrap_or_default(), found.metadata.resource_version);
-        Ok(Found::Ours(Created { uid, version, adopted: true }))
+        Ok(Found::Ours(Created::new(job, found, true)))
     }
 }

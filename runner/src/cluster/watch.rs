@@ -5,22 +5,24 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
-use std::pin::Pin;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, WatchEvent, WatchParams};
-use kube::{Api, Resource, ResourceExt as _};
+use kube::api::{ListParams, ObjectList, WatchEvent, WatchParams};
+use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Cluster;
-use super::retry::{ANSWER, Backoff, Failure, Kind, answered};
+use super::exchange::about;
+use super::frames::Frames;
+use super::retry::{ANSWER, Backoff, Failure, Kind, of_status};
+use super::sleep;
 use crate::manifest::RUN_ID;
 use crate::step::facts::Facts;
 
@@ -150,10 +152,23 @@ struct Entry {
     facts: watch::Sender<Facts>,
     /// Version at which the Job was created.
     created: Option<u64>,
-    /// Whether a list or a watch has shown the Job.
-    seen: bool,
-    /// Uids of the pods that a list or a watch has shown.
-    pods: HashSet<String>,
+    /// Whether a list or a watch has shown the Job, and the newest version of that.
+    seen: Option<Option<u64>>,
+    /// Uids of the pods that a list or a watch has shown, each with its newest version.
+    pods: HashMap<String, Option<u64>>,
+}
+
+/// The version of an object as a number, which it is for all built-in kinds.
+fn version_of(object: &impl Resource) -> Option<u64> {
+    object.meta().resource_version.as_ref()?.parse().ok()
+}
+
+/// Whether a list from this version must hold what was seen with that one: a server may lag behind.
+fn must_hold(list: Option<u64>, seen: Option<u64>) -> bool {
+    match (list, seen) {
+        (Some(list), Some(seen)) => list >= seen,
+        _ => true,
+    }
 }
 
 impl Registry {
@@ -178,11 +193,12 @@ impl Watched {
         label: &str,
         limit: Duration,
         silence: Duration,
+        clock: sleep::Clock,
         tell: impl Fn(&Failure),
     ) -> Result<Watched, OpenError> {
         let labels = format!("{RUN_ID}={label}");
-        let jobs = Selected { api: cluster.jobs(namespace), labels: labels.clone(), silence };
-        let pods = Selected { api: cluster.pods(namespace), labels, silence };
+        let jobs = Selected::<Job>::new(cluster, namespace, labels.clone(), silence);
+        let pods = Selected::<Pod>::new(cluster, namespace, labels, silence);
         let refused = |resource| {
             move |(verb, failure)| OpenError::Refused { verb, resource, namespace: namespace.to_owned(), failure }
         };
@@ -202,13 +218,14 @@ impl Watched {
         let watch_pods = keep(pods, of_pods.version, pod_events, registry.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch_jobs));
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch_pods));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(sleep::notice(cluster.clone(), clock)));
         Ok(Watched { registry, _stop: stop.drop_guard() })
     }
 
     /// From now on what is seen of the Job with this name is put into the facts: begin before it is created.
     pub fn attempt(&self, name: &str, facts: Facts) -> Attempted {
         let facts = watch::Sender::new(facts);
-        let entry = Entry { facts: facts.clone(), created: None, seen: false, pods: HashSet::new() };
+        let entry = Entry { facts: facts.clone(), created: None, seen: None, pods: HashMap::new() };
         self.registry.lock().insert(name.to_owned(), entry);
         Attempted { name: name.to_owned(), facts, registry: self.registry.clone() }
     }
@@ -231,7 +248,7 @@ impl Seen for Job {
         let Some(name) = &self.metadata.name else { return };
         let mut attempts = registry.lock();
         let Some(entry) = attempts.get_mut(name) else { return };
-        entry.seen = true;
+        entry.seen = Some(entry.seen.flatten().max(version_of(self)));
         entry.facts.send_modify(|facts| if deleted { facts.see_job_deleted(self) } else { facts.see_job(self) });
     }
 
@@ -239,7 +256,10 @@ impl Seen for Job {
         let there: HashSet<&str> = items.iter().filter_map(|job| job.metadata.name.as_deref()).collect();
         for (name, entry) in registry.lock().iter() {
             // A list from before its creation does not know it yet.
-            let expected = entry.seen || matches!((entry.created, version), (Some(of), Some(at)) if at >= of);
+            let expected = match entry.seen {
+                Some(seen) => must_hold(version, seen),
+                None => matches!((entry.created, version), (Some(of), Some(at)) if at >= of),
+            };
             if expected && !there.contains(name.as_str()) {
                 entry.facts.send_modify(Facts::see_job_gone);
             }
@@ -257,14 +277,18 @@ impl Seen for Pod {
         };
         let mut attempts = registry.lock();
         let Some(entry) = attempts.get_mut(job) else { return };
-        entry.pods.extend(self.metadata.uid.clone());
+        if let Some(uid) = self.metadata.uid.clone() {
+            let seen = entry.pods.entry(uid).or_default();
+            *seen = (*seen).max(version_of(self));
+        }
         entry.facts.send_modify(|facts| if deleted { facts.see_pod_deleted(self) } else { facts.see_pod(self) });
     }
 
-    fn miss(items: &[Pod], _: Option<u64>, registry: &Registry) {
+    fn miss(items: &[Pod], version: Option<u64>, registry: &Registry) {
         let there: HashSet<&str> = items.iter().filter_map(|pod| pod.metadata.uid.as_deref()).collect();
         for entry in registry.lock().values() {
-            for uid in entry.pods.iter().filter(|uid| !there.contains(uid.as_str())) {
+            let missing = entry.pods.iter().filter(|(uid, _)| !there.contains(uid.as_str()));
+            for (uid, _) in missing.filter(|(_, seen)| must_hold(version, **seen)) {
                 entry.facts.send_modify(|facts| facts.see_pod_gone(uid));
             }
         }
@@ -277,25 +301,28 @@ struct Listed<K> {
     version: String,
 }
 
-/// The events of a watch.
-type Events<K> = Pin<Box<dyn Stream<Item = Result<WatchEvent<K>, kube::Error>> + Send>>;
-
 /// The objects of a run, of one kind, in one namespace.
 struct Selected<K> {
-    api: Api<K>,
+    cluster: Cluster,
+    namespace: String,
     labels: String,
     silence: Duration,
+    kind: PhantomData<K>,
 }
 
 impl<K: Seen> Selected<K> {
+    fn new(cluster: &Cluster, namespace: &str, labels: String, silence: Duration) -> Selected<K> {
+        Selected { cluster: cluster.clone(), namespace: namespace.to_owned(), labels, silence, kind: PhantomData }
+    }
+
     /// Lists, then opens the watch, until both are answered, at most for `limit`.
     async fn begin(
         &self,
         limit: Duration,
         tell: impl Fn(&Failure),
-    ) -> Result<(Listed<K>, Events<K>), (&'static str, Failure)> {
+    ) -> Result<(Listed<K>, Frames<WatchEvent<K>>), (&'static str, Failure)> {
         let end = Instant::now() + limit;
-        let mut backoff = Backoff::of_requests();
+        let mut backoff = self.cluster.inner.backoff.clone();
         let mut verb = "list";
         loop {
             let begun = async {
@@ -309,7 +336,7 @@ impl<K: Seen> Selected<K> {
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::unavailable(format!("no answer for {} s", limit.as_secs())),
             };
-            let wait = backoff.wait();
+            let wait = failure.wait(&mut backoff);
             if !failure.may_pass() || Instant::now() + wait >= end {
                 return Err((verb, failure));
             }
@@ -322,7 +349,8 @@ impl<K: Seen> Selected<K> {
         let mut items = Vec::new();
         let mut parameters = ListParams::default().labels(&self.labels).limit(PAGE);
         loop {
-            let page = answered(ANSWER, self.api.list(&parameters)).await?;
+            let request = about::<K>(&self.namespace).list(&parameters);
+            let page = self.cluster.call::<ObjectList<K>>(ANSWER, request).await?.value;
             items.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters.continue_token = Some(token),
@@ -331,33 +359,45 @@ impl<K: Seen> Selected<K> {
         }
     }
 
-    async fn watch(&self, version: &str) -> Result<Events<K>, Failure> {
+    async fn watch(&self, version: &str) -> Result<Frames<WatchEvent<K>>, Failure> {
         let seconds = self.silence.saturating_sub(MARGIN).as_secs().clamp(1, LONGEST_WATCH);
         let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
         let parameters = WatchParams::default().labels(&self.labels).timeout(seconds);
-        Ok(Box::pin(answered(ANSWER, self.api.watch(&parameters, version)).await?))
+        let request = about::<K>(&self.namespace).watch(&parameters, version);
+        Ok(Frames::new(self.cluster.open(ANSWER, request).await?))
     }
 }
 
 /// Reads a watch, and opens it again, for as long as it is polled.
-async fn keep<K: Seen>(of: Selected<K>, mut version: String, first: Events<K>, registry: Arc<Registry>) {
-    let mut backoff = Backoff::of_requests();
+async fn keep<K: Seen>(of: Selected<K>, mut version: String, first: Frames<WatchEvent<K>>, registry: Arc<Registry>) {
+    let mut backoff = of.cluster.inner.backoff.clone();
+    let mut woken = of.cluster.inner.woken.subscribe();
     let mut opened = Ok(first);
     loop {
         let ended = match opened {
             Ok(events) => {
                 registry.contact.send_if_modified(|contact| contact.lost.remove(K::PLURAL).is_some());
-                read(events, &mut version, &registry, of.silence, &mut backoff).await
+                let read = read(events, &mut version, &registry, of.silence, &mut backoff);
+                tokio::select! {
+                    biased;
+                    ended = read => ended,
+                    Ok(()) = woken.changed() => Ended::Asleep,
+                }
             }
             Err(failure) => Ended::Broken(failure),
         };
-        if let Ended::Broken(failure) = ended {
-            // A version that is too old says nothing about the server.
-            if failure.kind != Kind::Gone {
-                lost::<K>(&registry, failure);
-                tokio::time::sleep(backoff.wait()).await;
+        match ended {
+            Ended::Whole => {}
+            Ended::Asleep => version = relist(&of, &registry, &mut backoff).await,
+            Ended::Broken(failure) => {
+                // A version that is too old says nothing about the server.
+                if failure.kind != Kind::Gone {
+                    let wait = failure.wait(&mut backoff);
+                    lost::<K>(&registry, failure);
+                    pause(wait, &mut woken).await;
+                }
+                version = relist(&of, &registry, &mut backoff).await;
             }
-            version = relist(&of, &registry, &mut backoff).await;
         }
         opened = of.watch(&version).await;
     }
@@ -365,6 +405,7 @@ async fn keep<K: Seen>(of: Selected<K>, mut version: String, first: Events<K>, r
 
 /// Lists until it is answered. Returns the version of the list.
 async fn relist<K: Seen>(of: &Selected<K>, registry: &Registry, backoff: &mut Backoff) -> String {
+    let mut woken = of.cluster.inner.woken.subscribe();
     loop {
         match of.list().await {
             Ok(listed) => {
@@ -375,11 +416,17 @@ async fn relist<K: Seen>(of: &Selected<K>, registry: &Registry, backoff: &mut Ba
                 return listed.version;
             }
             Err(failure) => {
+                let wait = failure.wait(backoff);
                 lost::<K>(registry, failure);
-                tokio::time::sleep(backoff.wait()).await;
+                pause(wait, &mut woken).await;
             }
         }
     }
+}
+
+/// Waits before the next try; whoever was asleep has waited long enough.
+async fn pause(wait: Duration, woken: &mut watch::Receiver<u64>) {
+    let _ = tokio::time::timeout(wait, woken.changed()).await;
 }
 
 fn lost<K: Seen>(registry: &Registry, failure: Failure) {
@@ -393,12 +440,14 @@ fn lost<K: Seen>(registry: &Registry, failure: Failure) {
 enum Ended {
     /// As one ends whose time is up; the version is that of the last event.
     Whole,
+    /// The machine was asleep: whatever is open may be dead.
+    Asleep,
     /// Otherwise: what was missed is unknown.
     Broken(Failure),
 }
 
 async fn read<K: Seen>(
-    mut events: Events<K>,
+    mut events: Frames<WatchEvent<K>>,
     version: &mut String,
     registry: &Registry,
     silence: Duration,
@@ -416,8 +465,8 @@ async fn read<K: Seen>(
                 object.see(registry, true);
             }
             Ok(Some(Ok(WatchEvent::Bookmark(bookmark)))) => version.clone_from(&bookmark.metadata.resource_version),
-            Ok(Some(Ok(WatchEvent::Error(status)))) => return Ended::Broken(super::retry::of_status(&status)),
-            Ok(Some(Err(error))) => return Ended::Broken(error.into()),
+            Ok(Some(Ok(WatchEvent::Error(status)))) => return Ended::Broken(of_status(&status, None)),
+            Ok(Some(Err(failure))) => return Ended::Broken(failure),
             // A server that ends a watch at once is not well, and must not be asked without a pause.
             Ok(None) if began.elapsed() < Duration::from_secs(1) => {
                 return Ended::Broken(Failure::unavailable("the watch ended at once"));

@@ -9,7 +9,7 @@ use local_cluster::{LocalCluster, NOTICE};
 use model::names::RunId;
 use tokio::sync::OnceCell;
 
-use crate::cluster::{Cluster, ConnectError, Failure, OpenError, Target, Watched, connect};
+use crate::cluster::{Clock, Cluster, ConnectError, Failure, OpenError, Target, Watched, connect};
 use crate::event::{EventKind, Events};
 use crate::manifest;
 use crate::step::waits::{WaitKind, Waits};
@@ -24,6 +24,8 @@ pub struct Clusters {
     silence: Duration,
     events: Events,
     local: Option<LocalCluster>,
+    /// The one that all steps go to, whatever their config names.
+    only: Option<Cluster>,
     connected: Slots<Target, Cluster>,
     watched: Slots<(Target, String), (Cluster, Arc<Watched>)>,
 }
@@ -69,9 +71,15 @@ impl Clusters {
             silence: waits.get(WaitKind::Silence),
             events,
             local,
+            only: None,
             connected: Slots::default(),
             watched: Slots::default(),
         }
+    }
+
+    /// All steps go to this cluster, whatever their config names.
+    pub fn only(run: RunId, waits: &Waits, events: Events, cluster: Cluster) -> Clusters {
+        Clusters { only: Some(cluster), ..Clusters::new(run, waits, events, None) }
     }
 
     /// Whether all steps go to the embedded cluster.
@@ -89,7 +97,8 @@ impl Clusters {
         namespace: &str,
         names_namespace: bool,
     ) -> Result<(Cluster, Arc<Watched>), ReachError> {
-        let target = if self.local.is_some() { Target::default() } else { target.clone() };
+        let is_named = self.local.is_none() && self.only.is_none();
+        let target = if is_named { target.clone() } else { Target::default() };
         let slot = slot(&self.watched, (target.clone(), namespace.to_owned()));
         let reached = slot.get_or_try_init(|| async {
             let cluster = self.connect(&target, names_namespace).await?;
@@ -110,7 +119,9 @@ impl Clusters {
                 }
             };
             let run = self.run.as_str();
-            let watched = Watched::open(&cluster, namespace, run, &label, OPEN, self.silence, tell).await?;
+            let events = self.events.clone();
+            let clock: Clock = Box::new(move || events.now());
+            let watched = Watched::open(&cluster, namespace, run, &label, OPEN, self.silence, clock, tell).await?;
             Ok::<_, ReachError>((cluster, Arc::new(watched)))
         });
         reached.await.cloned()
@@ -119,12 +130,13 @@ impl Clusters {
     async fn connect(&self, target: &Target, names_namespace: bool) -> Result<Cluster, ReachError> {
         let slot = slot(&self.connected, target.clone());
         let connected = slot.get_or_try_init(|| async {
-            let cluster = match &self.local {
-                Some(local) => {
+            let cluster = match (&self.local, &self.only) {
+                (Some(local), _) => {
                     self.events.run(EventKind::Note { text: NOTICE.to_owned() });
                     Cluster::local(local)
                 }
-                None => connect(target).await?,
+                (None, Some(only)) => only.clone(),
+                (None, None) => connect(target).await?,
             };
             if !names_namespace
                 && let Some((context, namespace)) = cluster.context()

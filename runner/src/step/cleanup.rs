@@ -2,6 +2,7 @@
 //!
 //! The verdict stands before this begins and nothing here changes it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::facts::Facts;
+use super::timers::UNTOLD;
 use super::waits::WaitKind;
 use super::{Shared, Stop};
 use crate::cluster::{Attempted, Cluster, Deleted, Expected, Failure, FailureKind};
@@ -18,6 +20,9 @@ use crate::journal::Entry;
 
 /// For a Job whose creation was not answered to be seen.
 const LATE: Duration = Duration::from_secs(5);
+
+/// Why a pod is left: nobody hears of its node.
+const DOES_NOT_END: &str = "it is being deleted, but does not end";
 
 /// What becomes of a Job after an ordinary end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub(super) struct Target {
     pub(super) cluster: Cluster,
     pub(super) namespace: String,
     pub(super) name: String,
+    /// Grace period of its pods.
+    pub(super) grace: Duration,
     pub(super) expected: Expected,
     pub(super) shared: Arc<Shared>,
 }
@@ -127,22 +134,23 @@ impl Cleanup {
     /// # Cancellation
     /// As of [`Cleanup::run`].
     pub async fn wait(mut self, limit: Duration, mut stop: watch::Receiver<Stop>) -> Option<Cleanup> {
-        let attempted = self.attempted.take();
         if self.is_kept() {
             return Some(self);
         }
-        let (step, attempt, shared) = (self.step.clone(), self.attempt, self.shared.clone());
-        self.run(stop.clone()).await;
+        self.perform(&mut stop).await;
         // As long as it lives the facts are kept up to date.
-        let attempted = attempted?;
-        let mut facts = attempted.facts();
+        let mut facts = self.attempted.as_ref()?.facts();
+        let words = "the pods of the Job are still there";
+        let shared = &self.shared;
+        let removed =
+            shared.told_wait(&self.step, self.attempt, WaitKind::Cleanup, words, limit, facts.wait_for(is_removed));
         let gone = tokio::select! {
-            gone = tokio::time::timeout(limit, facts.wait_for(is_removed)) => matches!(gone, Ok(Ok(_))),
+            gone = removed => gone,
             () = super::stopped(&mut stop, Stop::Gently) => true,
         };
         if !gone {
             let text = format!("the pods of the Job were still there after {} s; the run goes on", limit.as_secs());
-            shared.events.attempt(&step, attempt, EventKind::Note { text });
+            self.shared.events.attempt(&self.step, self.attempt, EventKind::Note { text });
         }
         None
     }
@@ -157,25 +165,24 @@ impl Cleanup {
     ///
     /// # Cancellation
     /// The Job may stay, and nobody is told.
-    pub async fn run(self, mut stop: watch::Receiver<Stop>) {
+    pub async fn run(mut self, mut stop: watch::Receiver<Stop>) {
+        self.perform(&mut stop).await;
+    }
+
+    async fn perform(&mut self, stop: &mut watch::Receiver<Stop>) {
         let Cleanup { step, attempt, shared, act, attempted } = self;
+        let (attempt, attempted) = (*attempt, attempted.as_ref());
         let limit = shared.waits.get(WaitKind::Delete);
-        let is_clean = match &act {
+        let is_clean = match act {
             Act::Nothing | Act::Keep => true,
             Act::LeaveAlone => false,
-            Act::Delete(target, confirm) => {
-                let attempted = attempted.as_ref().filter(|_| *confirm);
-                target.within(target.delete_and_see(limit, attempted), &mut stop).await
-            }
+            Act::Delete(target, confirm) => target.within(target.remove(limit, attempted, *confirm), stop).await,
             Act::LookFor(target, unanswered) => {
-                let looked = target.look_for(limit, attempted.as_ref(), *unanswered);
-                target.within(looked, &mut stop).await
+                let looked = async { target.account(&target.look_for(limit, attempted, *unanswered).await).await };
+                target.within(looked, stop).await
             }
             Act::Failed(target, deleted) => target.account(deleted).await,
-            Act::Unfinished(target) => {
-                target.leftover("it is being deleted, but its pods have not ended").await;
-                false
-            }
+            Act::Unfinished(target) => target.name_what_is_left(attempted).await,
             Act::Suspend(target) => {
                 target.suspend().await;
                 true
@@ -186,13 +193,63 @@ impl Cleanup {
             shared.remember(Entry::JobCleaned { step: step.to_string(), attempt, kept }).await;
         }
         let state = AttemptState::Cleaned;
-        shared.events.attempt(&step, attempt, EventKind::StepState { state, pod: None, suspended: false });
+        shared.events.attempt(step, attempt, EventKind::StepState { state, pod: None, suspended: false });
     }
 }
 
 /// Whether Job and pods are no longer there: a volume that attaches to one node only is free then.
-fn is_removed(facts: &Facts) -> bool {
+pub(super) fn is_removed(facts: &Facts) -> bool {
     facts.job_gone() && facts.pods().iter().all(|pod| pod.is_gone)
+}
+
+/// What is still there of a Job and its pods: the kind, the name, and what holds it.
+fn what_is_left(facts: &Facts, job: &str) -> Vec<(&'static str, String, Vec<String>)> {
+    let job = (!facts.job_gone()).then(|| ("job", job.to_owned(), facts.job_finalizers().to_vec()));
+    let pods = facts.pods();
+    // Pods go with their Job; what holds that comes first.
+    let pods = pods.iter().filter(|pod| job.is_none() && !pod.is_gone);
+    let pods = pods.map(|pod| ("pod", pod.name.to_owned(), pod.finalizers.to_vec()));
+    job.clone().into_iter().chain(pods).collect()
+}
+
+impl Shared {
+    /// Waits at most for `limit`, and says whether it came. The screen says what is waited for, if that takes long.
+    async fn told_wait<T, E>(
+        &self,
+        step: &Arc<str>,
+        attempt: u32,
+        kind: WaitKind,
+        words: &str,
+        limit: Duration,
+        awaited: impl Future<Output = Result<T, E>>,
+    ) -> bool {
+        let since = self.events.now();
+        let mut told = false;
+        let mut awaited = pin!(tokio::time::timeout(limit, awaited));
+        let came = loop {
+            tokio::select! {
+                came = &mut awaited => break matches!(came, Ok(Ok(_))),
+                () = tokio::time::sleep(UNTOLD), if !told => {
+                    self.tell_wait(step, attempt, kind, words, since, limit);
+                    told = true;
+                }
+            }
+        };
+        if told {
+            self.tell_no_wait(step, attempt);
+        }
+        came
+    }
+
+    fn tell_wait(&self, step: &Arc<str>, attempt: u32, kind: WaitKind, words: &str, since: Timestamp, limit: Duration) {
+        let (kind, words, until) = (kind.as_str(), words.to_owned(), since.checked_add(limit).ok());
+        let waits = vec![Waiting { kind, words, since, until }];
+        self.events.attempt(step, attempt, EventKind::StepWaiting { waits });
+    }
+
+    fn tell_no_wait(&self, step: &Arc<str>, attempt: u32) {
+        self.events.attempt(step, attempt, EventKind::StepWaiting { waits: Vec::new() });
+    }
 }
 
 impl Target {
@@ -211,42 +268,62 @@ impl Target {
         deleted
     }
 
-    /// The same, and waits within `limit` until a watch has seen the end of Job and pods, if there is one.
-    async fn delete_and_see(&self, limit: Duration, attempted: Option<&Attempted>) -> Deleted {
+    /// Deletes, and says whether nothing is left. What was judged alive has to be seen to be gone (`confirm`); so has a
+    /// Job that finalizers hold.
+    async fn remove(&self, limit: Duration, attempted: Option<&Attempted>, confirm: bool) -> bool {
         let deleted = self.delete(limit).await;
-        let (Some(attempted), Deleted::Accepted) = (attempted, &deleted) else { return deleted };
+        let must_be_seen = deleted == Deleted::Held || (confirm && deleted == Deleted::Accepted);
+        let Some(attempted) = attempted.filter(|_| must_be_seen) else { return self.account(&deleted).await };
+        let (limit, words) = match confirm {
+            true => (self.grace + limit, "the pods get their grace period to end"),
+            false => (limit, "the Job is being deleted"),
+        };
+        let is_done = |facts: &Facts| if confirm { is_removed(facts) } else { facts.job_gone() };
         let mut facts = attempted.facts();
-        let gone = matches!(tokio::time::timeout(limit, facts.wait_for(super::is_gone)).await, Ok(Ok(_)));
-        if gone {
-            return deleted;
+        let gone =
+            self.shared.told_wait(&self.step, self.attempt, WaitKind::Delete, words, limit, facts.wait_for(is_done));
+        gone.await || self.name_what_is_left(Some(attempted)).await
+    }
+
+    /// Names everything that was deleted and is still there; says whether nothing is.
+    async fn name_what_is_left(&self, attempted: Option<&Attempted>) -> bool {
+        let Some(attempted) = attempted else {
+            self.leftover("job", &self.name, "it is being deleted, but was not seen to be gone").await;
+            return false;
+        };
+        let left = what_is_left(&attempted.facts().borrow(), &self.name);
+        for (kind, name, finalizers) in &left {
+            let reason = match finalizers.as_slice() {
+                [] if *kind == "pod" => DOES_NOT_END.to_owned(),
+                [] => "it is being deleted, but was still there when time was up".to_owned(),
+                held => format!("it is being deleted, but held by finalizer `{}`", held.join("`, `")),
+            };
+            self.leftover(kind, name, &reason).await;
         }
-        let words = format!("it is being deleted, but was still there after {} s", limit.as_secs());
-        Deleted::Refused(Failure { kind: FailureKind::Unavailable { after: None }, words })
+        left.is_empty()
     }
 
     /// From now on the screen says what is waited for.
     pub(super) fn tell_wait(&self, words: &str, limit: Duration) {
-        let since = Timestamp::now();
-        let (kind, words, until) = (WaitKind::Delete.as_str(), words.to_owned(), since.checked_add(limit).ok());
-        let waits = vec![Waiting { kind, words, since, until }];
-        self.shared.events.attempt(&self.step, self.attempt, EventKind::StepWaiting { waits });
+        let since = self.shared.events.now();
+        self.shared.tell_wait(&self.step, self.attempt, WaitKind::Delete, words, since, limit);
     }
 
     /// It no longer is.
     pub(super) fn tell_no_wait(&self) {
-        self.shared.events.attempt(&self.step, self.attempt, EventKind::StepWaiting { waits: Vec::new() });
+        self.shared.tell_no_wait(&self.step, self.attempt);
     }
 
     /// Deletes, and says whether the Job is gone. When the run shall stop at once it gets a few seconds.
-    async fn within(&self, deleted: impl Future<Output = Deleted>, stop: &mut watch::Receiver<Stop>) -> bool {
+    async fn within(&self, removed: impl Future<Output = bool>, stop: &mut watch::Receiver<Stop>) -> bool {
         let given_up = async {
             super::stopped(stop, Stop::AtOnce).await;
             tokio::time::sleep(super::KILL).await;
         };
         tokio::select! {
-            deleted = deleted => self.account(&deleted).await,
+            removed = removed => removed,
             () = given_up => {
-                self.leftover("its deletion was not waited for").await;
+                self.leftover("job", &self.name, "its deletion was not waited for").await;
                 false
             }
         }
@@ -288,19 +365,21 @@ impl Target {
                 let text = format!("another Job is called `{}` now; it was not deleted", self.name);
                 self.shared.events.attempt(&self.step, self.attempt, EventKind::Note { text });
             }
-            Deleted::Refused(failure) => self.leftover(&failure.words).await,
+            Deleted::Held => {
+                self.leftover("job", &self.name, "it is being deleted, but a finalizer holds it").await;
+            }
+            Deleted::Refused(failure) => self.leftover("job", &self.name, &failure.words).await,
         }
         false
     }
 
-    async fn leftover(&self, reason: &str) {
-        let leftover = Leftover {
-            kind: "job".to_owned(),
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-            reason: reason.to_owned(),
-            command: self.cluster.kubectl(&self.namespace, &format!("delete job {}", self.name)).unwrap_or_default(),
-        };
+    async fn leftover(&self, kind: &str, name: &str, reason: &str) {
+        // Whoever only asks for the end of a pod that does not end waits for ever.
+        let force = if reason == DOES_NOT_END { " --force" } else { "" };
+        let command =
+            self.cluster.kubectl(&self.namespace, &format!("delete {kind} {name}{force}")).unwrap_or_default();
+        let (kind, namespace, name) = (kind.to_owned(), self.namespace.clone(), name.to_owned());
+        let leftover = Leftover { kind, namespace, name, reason: reason.to_owned(), command };
         self.shared.events.attempt(&self.step, self.attempt, EventKind::Leftover(Box::new(leftover.clone())));
         self.shared.remember(Entry::Leftover(leftover)).await;
     }

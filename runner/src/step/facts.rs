@@ -50,6 +50,10 @@ pub struct PodView<'a> {
     pub is_over: bool,
     /// It is no longer there, and neither is its log.
     pub is_gone: bool,
+    /// What holds it while it is being deleted.
+    pub finalizers: &'a [String],
+    /// Container `step` could not be started: it need not have a log.
+    pub never_ran: bool,
 }
 
 /// How far the container `step` of a pod is.
@@ -146,6 +150,8 @@ impl Facts {
             step: pod.step_phase(),
             is_over: pod.is_over(),
             is_gone: pod.is_gone,
+            finalizers: &pod.finalizers,
+            never_ran: pod.end.as_ref().is_some_and(ContainerEnd::never_started),
         });
         views.collect()
     }
@@ -158,6 +164,11 @@ impl Facts {
     /// Whether the Job is no longer there. Its pods may be.
     pub fn job_gone(&self) -> bool {
         self.is_namespace_gone || self.job().is_some_and(|job| job.is_gone)
+    }
+
+    /// What holds the Job while it is being deleted.
+    pub fn job_finalizers(&self) -> &[String] {
+        self.job().map(|job| job.finalizers.as_slice()).unwrap_or_default()
     }
 
     pub(in crate::step) fn job(&self) -> Option<&JobFacts> {

@@ -6,7 +6,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::mem;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,17 +22,23 @@ use super::facts::{Facts, StepPhase};
 use super::log_stream::{LogReader, Piece};
 use super::waits::WaitKind;
 use super::{Shared, at};
-use crate::cluster::{Backoff, Cluster, FailureKind, LogChunk};
+use crate::cluster::{Cluster, FailureKind, LogChunk};
 use crate::event::EventKind;
 use crate::journal::new_file;
 
 /// After a clean end of the stream: for the container's end to be seen.
 const END_SEEN: Duration = Duration::from_secs(2);
+/// A log that is opened again within this time after a clean end was rotated once at most meanwhile: a kubelet looks
+/// whether it must rotate every 10 s, and never more often than every 3 s.
+/// <https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/>, `containerLogMonitorInterval`
+const ONE_ROTATION: Duration = Duration::from_secs(3);
 /// So many times *drain*, a minute by default, are given after the container's end without a new line: a node that is new,
 /// or busy, may not serve logs yet, and connections break.
 pub(super) const NOT_READY: u32 = 6;
 /// Silence in an answer that has not come to the last line.
 const SEARCH: Duration = Duration::from_secs(2);
+/// A log that waits no longer for its turn is of no interest.
+const UNTOLD: Duration = Duration::from_secs(1);
 /// Lines that are shown of the log of a failure.
 const LAST_LINES: usize = 20;
 /// Bytes of each of them.
@@ -112,20 +120,30 @@ impl Follow {
     /// A place among the logs that are read. One that has ended is read at once, however many others are followed. The
     /// semaphores are never closed.
     async fn slot(&self, uid: &str) -> Option<OwnedSemaphorePermit> {
-        tokio::select! {
-            biased;
-            slot = self.shared.log_slots.clone().acquire_owned() => slot.ok(),
-            () = self.end_of(uid) => self.shared.ended_log_slots.clone().acquire_owned().await.ok(),
+        let mut slot = pin!(async {
+            tokio::select! {
+                biased;
+                slot = self.shared.log_slots.clone().acquire_owned() => slot.ok(),
+                () = self.end_of(uid) => self.shared.ended_log_slots.clone().acquire_owned().await.ok(),
+            }
+        });
+        if let Ok(slot) = tokio::time::timeout(UNTOLD, &mut slot).await {
+            return slot;
         }
+        let text = "its log is read later: as many others are followed as may be at once".to_owned();
+        self.shared.events.attempt(&self.step, self.attempt, EventKind::Note { text });
+        slot.await
     }
 
     /// Reads the log of one pod. The error says why it may be incomplete.
     async fn pod(&mut self, pod: &DuePod, sink: &mut Sink) -> Result<(), String> {
         let mut reader = LogReader::new();
         let mut pieces = Vec::new();
-        let mut backoff = Backoff::of_logs();
+        let mut backoff = self.cluster.log_backoff();
         // Since when nothing more has come, although the container has ended.
         let mut idle: Option<Instant> = None;
+        let mut ended_cleanly: Option<Instant> = None;
+        let mut told_unavailable = false;
         let read = loop {
             let ended = self.has_ended(&pod.uid);
             if ended {
@@ -146,6 +164,9 @@ impl Follow {
                     if failure.kind == FailureKind::Forbidden {
                         self.tell_of_missing_right(&failure.words);
                     }
+                    if self.never_ran(&pod.uid) {
+                        break Ok(());
+                    }
                     // While the container runs the node may get ready; after its end only for a while.
                     if final_answer || is_over {
                         break Err(match failure.kind {
@@ -153,10 +174,13 @@ impl Follow {
                             _ => failure.words,
                         });
                     }
-                    tokio::time::sleep(backoff.wait()).await;
+                    tokio::time::sleep(failure.wait(&mut backoff)).await;
                     continue;
                 }
             };
+            if ended_cleanly.take().is_some_and(|at| at.elapsed() < ONE_ROTATION) {
+                reader.follows_at_once();
+            }
             // When the container's end was seen while the stream was open: what is left of *drain*.
             let mut drained = None;
             let mut unavailable = None;
@@ -193,7 +217,14 @@ impl Follow {
             reader.disconnect(&mut pieces);
             unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
             if let Some(words) = unavailable {
+                if self.never_ran(&pod.uid) {
+                    break Ok(());
+                }
                 // What came is no log but the node's own words.
+                if !mem::replace(&mut told_unavailable, true) {
+                    let text = format!("log unavailable, it is asked for again: {words}");
+                    self.shared.events.attempt(&self.step, self.attempt, EventKind::Note { text });
+                }
                 if is_over {
                     break Err(words);
                 }
@@ -203,8 +234,10 @@ impl Follow {
             match broke {
                 Broke::Cleanly if ended => break Ok(()),
                 Broke::Cleanly => {
-                    // Its end is either known within two seconds, and the closing read follows, or the stream was cut.
-                    let _ = tokio::time::timeout(END_SEEN, self.end_of(&pod.uid)).await;
+                    ended_cleanly = Some(Instant::now());
+                    // Its end is either known within two seconds, and the closing read follows, or the stream was cut. A
+                    // stream that ends again and again without anything new is asked for ever less often.
+                    let _ = tokio::time::timeout(backoff.wait().max(END_SEEN), self.end_of(&pod.uid)).await;
                 }
                 Broke::Drained => {}
                 Broke::Badly if is_over => break Err("its end could not be read".to_owned()),
@@ -262,6 +295,10 @@ impl Follow {
     /// Whether nothing more comes: the container has ended, or nobody waits for its end any longer.
     fn has_ended(&self, uid: &str) -> bool {
         self.decided.is_cancelled() || has_ended(&self.facts.borrow(), uid)
+    }
+
+    fn never_ran(&self, uid: &str) -> bool {
+        self.facts.borrow().pods().iter().any(|pod| pod.uid == uid && pod.never_ran)
     }
 
     fn is_gone(&self, uid: &str) -> bool {

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 
 mod kubelet;
+mod past;
 mod piece;
 mod position;
 mod search;
@@ -23,6 +24,7 @@ pub use position::Position;
 pub use stamp::{Stamp, StampError};
 
 use kubelet::is_unavailable;
+use past::Past;
 use piece::Batch;
 use search::{Finding, Search};
 
@@ -44,6 +46,9 @@ pub struct LogReader {
     cut: BytesMut,
     /// Inside a line that is too long to be kept.
     long: Option<Long>,
+    past: Past,
+    /// Whether lines may be lost where the last one is not found.
+    may_have_lost: bool,
 }
 
 #[derive(Debug)]
@@ -76,7 +81,8 @@ impl LogReader {
     /// Reads on behind a position, of this process or an earlier one.
     pub fn resume(position: Position) -> Self {
         let phase = Phase::beginning(&position);
-        Self { position, phase, unfinished: BytesMut::new(), cut: BytesMut::new(), long: None }
+        let (unfinished, cut, past) = (BytesMut::new(), BytesMut::new(), Past::default());
+        Self { position, phase, unfinished, cut, long: None, past, may_have_lost: true }
     }
 
     /// Where reading stands: behind all that was given out.
@@ -91,15 +97,26 @@ impl LogReader {
 
     /// Begins a connection. Returns its `sinceTime`, a whole second; `None`: from the beginning.
     ///
-    /// To ask for an earlier time costs traffic and nothing else. It is the only way to see lines that a clock stepping
-    /// back during the cut stamped before that second: the server leaves them out.
+    /// It is earlier than the last line, by as much as costs little: lines that a clock stepping back during the cut stamped
+    /// before it would be left out by the server.
     #[must_use = "an answer from elsewhere would be a gap"]
     pub fn connect(&mut self) -> Option<Timestamp> {
         self.keep_cut();
         self.unfinished.clear();
         self.long = None;
         self.phase = Phase::beginning(&self.position);
-        self.position.stamp().and_then(Stamp::second)
+        self.may_have_lost = true;
+        let last = self.position.stamp().and_then(Stamp::second)?;
+        Some(self.past.earliest().map_or(last, |earliest| earliest.min(last)))
+    }
+
+    /// The connection before ended cleanly, and so shortly ago that the log was rotated once at most: the server had read
+    /// the file to its end. If the last line is not found in this answer nothing is lost: it is in that file.
+    pub fn follows_at_once(&mut self) {
+        self.may_have_lost = false;
+        if let Phase::Searching(search) = &mut self.phase {
+            search.keep_all();
+        }
     }
 
     /// Takes the next bytes of the connection, cut anywhere.
@@ -132,6 +149,7 @@ impl LogReader {
             from = from.saturating_add(length);
         }
         batch.flush(&mut self.position);
+        self.past.note(self.position.stamp(), bytes.len());
     }
 
     /// The last line will not come any more: what has a later stamp is passed on, behind a gap. For the caller, who has a
@@ -166,7 +184,7 @@ impl LogReader {
     /// not found is a gap.
     pub fn finish(&mut self, out: &mut Vec<Piece>) {
         self.end(out);
-        if let (Phase::Searching(_), Some(last)) = (&self.phase, self.position.stamp()) {
+        if let (Phase::Searching(_), Some(last), true) = (&self.phase, self.position.stamp(), self.may_have_lost) {
             out.push(Piece::Gap { last: *last, next: None });
         }
         self.phase = Phase::Reading { unstamped: 0 };
@@ -288,10 +306,11 @@ impl LogReader {
     fn pass_gap(&mut self, next: Option<Stamp>, batch: &mut Batch<'_>) {
         let Phase::Searching(search) = mem::replace(&mut self.phase, Phase::Reading { unstamped: 0 }) else { return };
         batch.flush(&mut self.position);
+        let has_lost = self.may_have_lost || search.has_dropped();
         let held = search.into_held();
         let lines = || held.split_inclusive(|byte| *byte == b'\n');
         let first = lines().find_map(|line| Stamp::take_off(line, None)).map(|(stamp, _)| stamp);
-        if let Some(last) = self.position.stamp() {
+        if let Some(last) = self.position.stamp().filter(|_| has_lost) {
             batch.out.push(Piece::Gap { last: *last, next: first.or(next) });
         }
         self.cut.clear();

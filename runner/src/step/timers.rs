@@ -11,15 +11,17 @@ use tokio::time::Instant;
 use super::at;
 use super::verdict::{EventsOf, Wait};
 use super::waits::{WaitKind, Waits};
-use crate::event::Waiting;
+use crate::event::{Events, Waiting};
 
 /// A wait that lasts no longer is the cluster's ordinary pace, and of no interest.
-const UNTOLD: Duration = Duration::from_secs(1);
+pub(super) const UNTOLD: Duration = Duration::from_secs(1);
 
 /// The waits that run.
 #[derive(Debug)]
 pub(super) struct Timers {
     limits: Waits,
+    /// Whose clock stamps what is shown.
+    events: Events,
     running: Vec<Running>,
 }
 
@@ -35,8 +37,8 @@ struct Running {
 }
 
 impl Timers {
-    pub(super) fn new(limits: &Waits) -> Timers {
-        Timers { limits: limits.clone(), running: Vec::new() }
+    pub(super) fn new(limits: &Waits, events: &Events) -> Timers {
+        Timers { limits: limits.clone(), events: events.clone(), running: Vec::new() }
     }
 
     /// From now on these waits run and no others.
@@ -49,9 +51,12 @@ impl Timers {
             return Running { wait, ..running.clone() };
         }
         let limit = wait.limit(&self.limits);
-        let (now, since) = (Instant::now(), Timestamp::now());
+        let (now, since) = (Instant::now(), self.events.now());
         let until = since.checked_add(limit).ok();
-        Running { wait, end: now + limit, since, until, show: now + UNTOLD }
+        // The next of a kind that is on the screen already is shown at once.
+        let is_shown = self.running.iter().any(|before| before.wait.kind == wait.kind && before.show <= now);
+        let show = if is_shown { now } else { now + UNTOLD };
+        Running { wait, end: now + limit, since, until, show }
     }
 
     /// The kinds of those that have lasted their limit.

@@ -24,6 +24,8 @@ pub(in crate::step) struct JobFacts {
     pub(in crate::step) target: Option<JobWord>,
     /// Its deletion began.
     pub(in crate::step) is_deleting: bool,
+    /// What holds it since then.
+    pub(super) finalizers: Vec<String>,
     /// It is no longer there.
     pub(in crate::step) is_gone: bool,
     pub(in crate::step) events: Events,
@@ -48,6 +50,8 @@ impl JobFacts {
             return;
         }
         self.version = version;
+        let held = job.metadata.finalizers.iter().flatten().filter(|_| job.metadata.deletion_timestamp.is_some());
+        self.finalizers = held.cloned().collect();
         let Some(spec) = &job.spec else { return };
         self.is_suspended = spec.suspend == Some(true);
         self.backoff_limit = spec.backoff_limit.unwrap_or(DEFAULT_BACKOFF_LIMIT);

@@ -41,6 +41,8 @@ pub(in crate::step) struct PodFacts {
     pull_error: Option<Seen<Trouble>>,
     /// The runtime once took too long to make the container.
     is_slow: bool,
+    /// What holds it while it is being deleted.
+    pub(super) finalizers: Vec<String>,
     /// It is no longer there.
     pub(in crate::step) is_gone: bool,
     pub(in crate::step) events: Events,
@@ -78,6 +80,8 @@ impl PodFacts {
             return;
         }
         self.version = version;
+        let held = pod.metadata.finalizers.iter().flatten().filter(|_| is_deleting);
+        self.finalizers = held.cloned().collect();
         self.name = pod.metadata.name.clone().unwrap_or_default();
         self.owner = owner.to_owned();
         self.created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
@@ -124,8 +128,7 @@ impl PodFacts {
 
     pub(in crate::step) fn step_phase(&self) -> StepPhase {
         let is_over = self.is_over() || self.end.is_some();
-        let is_known = self.end.as_ref().is_some_and(|end| end.is_known);
-        match (self.has_begun || is_known, is_over) {
+        match (self.has_begun, is_over) {
             (false, _) => StepPhase::NotBegun,
             (true, false) => StepPhase::Running,
             (true, true) => StepPhase::Ended,

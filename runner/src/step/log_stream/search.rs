@@ -20,6 +20,10 @@ pub(super) struct Search {
     /// Whether a line with a later stamp than the last line's is held, or was.
     has_later: bool,
     has_given_up: bool,
+    /// Whether all lines are new if the last one does not come, whatever their stamps.
+    is_of_another_file: bool,
+    /// Whether something that was to be held was not.
+    has_dropped: bool,
 }
 
 /// What a line of the answer is.
@@ -36,6 +40,16 @@ pub(super) enum Finding {
 }
 
 impl Search {
+    /// If the last line does not come, the answer is of another file, in which all is new: nothing is old before it comes.
+    pub(super) fn keep_all(&mut self) {
+        self.is_of_another_file = true;
+    }
+
+    /// Whether lines are lost if the last line does not come.
+    pub(super) fn has_dropped(&self) -> bool {
+        self.has_dropped
+    }
+
     /// Looks at the next line with a stamp.
     pub(super) fn look(&mut self, stamp: Stamp, text: &[u8], position: &Position) -> Finding {
         let count = match &self.row {
@@ -53,7 +67,7 @@ impl Search {
             return Finding::New;
         }
         self.has_later |= stamp > last.stamp;
-        if self.has_later {
+        if self.has_later || self.is_of_another_file {
             return Finding::Unclear;
         }
         // Lines without a stamp before an old one are old.
@@ -68,6 +82,7 @@ impl Search {
         while self.held.len() > room {
             let end = memchr::memchr(b'\n', &self.held).map_or(self.held.len(), |end| end.saturating_add(1));
             self.held.advance(end);
+            self.has_dropped = true;
         }
     }
 
@@ -75,6 +90,7 @@ impl Search {
     /// where what is passed on begins.
     pub(super) fn forget(&mut self) {
         self.held.clear();
+        self.has_dropped = true;
     }
 
     /// The last line is taken for lost as soon as a later one is there. Returns whether one is.

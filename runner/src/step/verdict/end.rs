@@ -6,9 +6,6 @@ use crate::step::facts::{CONTAINER, ContainerEnd, OtherState, Phase, PodFacts, R
 use super::case::Finding;
 use super::{FailedInit, text};
 
-/// Reasons of a container that the runtime could not start; its code is the runtime's.
-const NOT_STARTED: [&str; 4] = ["StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"];
-
 /// Reasons of a pod whose node was shut down, in the order in which Kubernetes took and left them.
 const SHUTDOWN: [&str; 3] = ["Terminated", "NodeShutdown", "Shutdown"];
 
@@ -84,7 +81,7 @@ fn own_end(pod: &PodFacts) -> Option<Finding> {
     let ended = text::ended(CONTAINER, step);
     let failed = |reason, first| Finding::new(Outcome::failed(Some(step.code), reason), [first]);
     let last_words = step.words.message.clone();
-    if NOT_STARTED.contains(&step.words.reason.as_str()) {
+    if step.never_started() {
         let hint = "the program has to be in the image, executable, and made for the node's architecture: check \
                     `command`, `working_dir` and `image`";
         let finding = failed(Reason::StartError, format!("the program could not be started: {ended}"));
@@ -120,7 +117,8 @@ pub(super) fn lost_step(pod: &PodFacts) -> Finding {
     let name = text::pod(pod);
     let others = || pod.now.others.iter().map(|other| other.name.as_str());
     let first = if pod.now.lacks_step {
-        format!("{name} has no container `{CONTAINER}`, but {}", text::names(others()))
+        let found = pod.now.in_place_of_step.iter().map(String::as_str);
+        format!("{name} has no container `{CONTAINER}`, but {}", text::names(found))
     } else if let Some(end) = &pod.end {
         format!("{name}: {}", text::ended(CONTAINER, end))
     } else if others().next().is_some() {
@@ -175,7 +173,10 @@ pub(super) fn remarks(pod: &PodFacts) -> Vec<String> {
             memory_limit(pod)
         )
     });
-    memory.into_iter().chain(failed_others(pod)).collect()
+    // It did not decide: the program ended well, and the Job says so (F38).
+    let disruption = pod.now.disruption.as_ref().filter(|_| pod.has_succeeded());
+    let disruption = disruption.map(|why| format!("warning: {} was put out: {}", text::pod(pod), text::quoted(why)));
+    memory.into_iter().chain(disruption).chain(failed_others(pod)).collect()
 }
 
 /// Other containers that ended badly. Their codes never change a verdict; those of native sidecars say nothing at all,

@@ -180,6 +180,22 @@ async fn a_job_is_suspended_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn scheduling_gates_hold_a_pod_until_they_are_opened() {
+    let cluster = support::paused().await;
+    cluster.script(Script::new().sleep(seconds(5)));
+    let gate = json!({"spec": {"schedulingGates": [{"name": "example.com/quota"}]}});
+    cluster.cluster.faults().on("create", "pods", "j-").mutate(gate);
+    cluster.create::<Job>(job("j", json!({}))).await.unwrap();
+    let pod = cluster.pod_of("j").await;
+    tokio::time::sleep(seconds(60)).await;
+    cluster.cluster.open_gates("default", &pod).unwrap();
+    cluster.until::<Job>("j", |job| has(job, "Complete")).await;
+    assert_eq!(cluster.seconds(), 65);
+    cluster.cluster.open_gates("default", "none").unwrap_err();
+    cluster.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn somebody_else_deletes_and_shortens_the_life_of_things() {
     let cluster = support::paused().await;
     cluster.script(Script::new().sleep(seconds(5)));

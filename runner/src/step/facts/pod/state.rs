@@ -28,6 +28,8 @@ pub(in crate::step) struct PodState {
     pub(in crate::step) others: Vec<Other>,
     /// There are containers, and none of them is `step`.
     pub(in crate::step) lacks_step: bool,
+    /// The names of those there are then.
+    pub(in crate::step) in_place_of_step: Vec<String>,
     /// Image of `step`.
     pub(in crate::step) image: Option<String>,
     /// Memory limit of `step`.
@@ -87,6 +89,16 @@ pub(in crate::step) struct ContainerEnd {
     pub(in crate::step) code: i32,
     /// Reason, and the last words of the program or of the runtime.
     pub(in crate::step) words: Words,
+}
+
+/// Reasons of a container that the runtime could not start; its code is the runtime's, and there need be no log.
+const NOT_STARTED: [&str; 4] = ["StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"];
+
+impl ContainerEnd {
+    /// The runtime could not start it.
+    pub(in crate::step) fn never_started(&self) -> bool {
+        NOT_STARTED.contains(&self.words.reason.as_str())
+    }
 }
 
 /// A container somebody added.
@@ -181,6 +193,12 @@ impl PodState {
         let limit = resources.and_then(|resources| resources.limits.as_ref()?.get("memory"));
         let state = step.map(step_state).unwrap_or_default();
         let end = step.and_then(|step| end_of_step(step, phase));
+        let others = others(spec, statuses, init_statuses);
+        let lacks_step = step.is_none() && step_spec.is_none() && !(spec.containers.is_empty() && statuses.is_empty());
+        // The node may not have told of them yet.
+        let from_spec = spec.containers.iter().map(|container| container.name.as_str());
+        let from_statuses = others.iter().filter(|_| spec.containers.is_empty()).map(|other| other.name.as_str());
+        let in_place = from_spec.chain(from_statuses).filter(|_| lacks_step);
         PodState {
             words: Words::new(status.reason.as_ref(), status.message.as_ref()),
             node: spec.node_name.clone(),
@@ -188,8 +206,9 @@ impl PodState {
             disruption: disruption(status),
             has_begun: state == StepState::Running || end.as_ref().is_some_and(|end| end.is_known),
             trouble: step.into_iter().chain(init_statuses).find_map(|status| trouble(status, spec)),
-            others: others(spec, statuses, init_statuses),
-            lacks_step: step.is_none() && step_spec.is_none() && !(spec.containers.is_empty() && statuses.is_empty()),
+            in_place_of_step: in_place.map(str::to_owned).collect(),
+            others,
+            lacks_step,
             image: step_spec.and_then(|container| container.image.clone()),
             memory_limit: limit.map(|limit| limit.0.clone()),
             grace_seconds: spec.termination_grace_period_seconds.unwrap_or(30),
