@@ -6,6 +6,7 @@
 mod connect;
 mod delete;
 mod events;
+mod jobs;
 mod logs;
 mod retry;
 mod submit;
@@ -16,13 +17,15 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-pub use connect::{ConnectError, Target, connect};
+pub(crate) use connect::quoted;
+pub use connect::{Address, ConnectError, Target, connect, connect_again};
 pub use delete::{Deleted, Expected};
+pub use jobs::RunJob;
 pub use logs::{LogChunk, LogConnection, LogError};
 pub(crate) use retry::Backoff;
 pub use retry::{Failure, Kind as FailureKind};
 pub use submit::{Created, SubmitError};
-pub use watch::{Attempted, Contact, OpenError, Watched};
+pub use watch::{Attempted, Contact, Earlier, OpenError, Opening, Watched};
 
 /// POSTs and DELETEs in flight for one cluster: enough to keep it busy, too few to be throttled for.
 const WRITES_IN_FLIGHT: usize = 16;
@@ -39,25 +42,21 @@ struct Inner {
     kubectl: Option<String>,
     /// The namespace that its context names.
     default_namespace: String,
-    context: Option<String>,
+    address: Address,
     writes: Semaphore,
 }
 
 impl Cluster {
-    fn new(
-        client: kube::Client,
-        kubectl: Option<String>,
-        default_namespace: String,
-        context: Option<String>,
-    ) -> Cluster {
+    fn new(client: kube::Client, kubectl: Option<String>, default_namespace: String, address: Address) -> Cluster {
         let writes = Semaphore::new(WRITES_IN_FLIGHT);
-        Cluster { inner: Arc::new(Inner { client, kubectl, default_namespace, context, writes }) }
+        Cluster { inner: Arc::new(Inner { client, kubectl, default_namespace, address, writes }) }
     }
 
     /// The embedded cluster.
     pub fn local(cluster: &local_cluster::LocalCluster) -> Cluster {
         let client = kube::Client::new(cluster.clone(), "default");
-        Cluster::new(client, None, "default".to_owned(), None)
+        let address = Address { server: "local".to_owned(), ..Address::default() };
+        Cluster::new(client, None, "default".to_owned(), address)
     }
 
     /// The command of kubectl that does `what` in a namespace of this cluster; none: kubectl cannot reach it.
@@ -67,7 +66,12 @@ impl Cluster {
 
     /// The context it was reached by, and the namespace that one names.
     pub fn context(&self) -> Option<(&str, &str)> {
-        Some((self.inner.context.as_deref()?, &self.inner.default_namespace))
+        Some((self.inner.address.context.as_deref()?, &self.inner.default_namespace))
+    }
+
+    /// Where it was found.
+    pub fn address(&self) -> &Address {
+        &self.inner.address
     }
 
     fn jobs(&self, namespace: &str) -> kube::Api<k8s_openapi::api::batch::v1::Job> {
@@ -81,6 +85,6 @@ impl Cluster {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Cluster").field("context", &self.inner.context).finish_non_exhaustive()
+        formatter.debug_struct("Cluster").field("address", &self.inner.address).finish_non_exhaustive()
     }
 }

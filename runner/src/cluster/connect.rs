@@ -4,10 +4,11 @@
 //! named but cannot be used is an error: nothing falls back to another cluster.
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
+use serde::{Deserialize, Serialize};
 
 use super::Cluster;
 
@@ -15,12 +16,27 @@ use super::Cluster;
 const CREDENTIALS: Duration = Duration::from_secs(60);
 
 /// What a layer of the config says about the cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// Kubeconfig file, an absolute path; none: the usual rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<PathBuf>,
     /// Context in it; none: its current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
+}
+
+/// Where a cluster was found: enough to find the same one again, although a current context or `KUBECONFIG` has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Address {
+    /// The kubeconfig files, absolute paths, merged in this order; none: the credentials of the pod, or the embedded
+    /// cluster.
+    pub kubeconfigs: Vec<PathBuf>,
+    /// The context in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// URL of the API server.
+    pub server: String,
 }
 
 /// There is no client for a cluster.
@@ -54,6 +70,16 @@ pub enum ConnectError {
         /// Why.
         reason: String,
     },
+    /// What led to a cluster leads to another one now.
+    #[error("the cluster of the run was `{before}`; kubeconfig `{file}` now leads to `{now}`")]
+    Elsewhere {
+        /// The kubeconfig.
+        file: String,
+        /// URL of the server then.
+        before: String,
+        /// URL of the server now.
+        now: String,
+    },
     /// The credentials did not come in time.
     #[error("no credentials after {} s: a credential plugin of `{file}` does not answer", CREDENTIALS.as_secs())]
     Slow {
@@ -70,6 +96,9 @@ impl ConnectError {
                 "name one with `--kubeconfig`, `--context` or `KUBECONFIG`, or try it without a cluster: `--local`",
             ),
             ConnectError::Kubeconfig { .. } => Some("`kubectl config get-contexts` lists what a kubeconfig holds"),
+            ConnectError::Elsewhere { .. } => {
+                Some("make its context lead there again; nothing is done in another cluster")
+            }
             ConnectError::NoHome => Some("set `HOME`, or name a file with `--kubeconfig`"),
             ConnectError::Credentials { .. } | ConnectError::InCluster { .. } | ConnectError::Slow { .. } => None,
         }
@@ -81,54 +110,88 @@ impl ConnectError {
 /// # Errors
 /// When what is named is missing, broken or unknown, or nothing is named.
 pub async fn connect(target: &Target) -> Result<Cluster, ConnectError> {
-    let (config, file) = match read(target)? {
-        Some((kubeconfig, file)) => {
-            let options = KubeConfigOptions { context: target.context.clone(), ..KubeConfigOptions::default() };
-            let context = target.context.clone().or_else(|| kubeconfig.current_context.clone());
-            let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .map_err(|error| ConnectError::Kubeconfig { file: file.clone(), reason: reason(&error) })?;
-            (config, Some((file, context)))
-        }
-        None => {
-            let config =
-                kube::Config::incluster().map_err(|error| ConnectError::InCluster { reason: error.to_string() })?;
-            (config, None)
-        }
-    };
-    let (file, context) = file.unzip();
-    client(config, target, file.unwrap_or_else(|| "the pod".to_owned()), context.flatten()).await
+    connect_by(files(target)?, target.context.clone()).await
 }
 
-/// The kubeconfig that counts, and its name. None: the pod's own credentials.
-fn read(target: &Target) -> Result<Option<(Kubeconfig, String)>, ConnectError> {
+/// Makes a client for a cluster that was found before, by the same files and context.
+///
+/// # Errors
+/// As [`connect`], and when they lead to another server now.
+pub async fn connect_again(address: &Address) -> Result<Cluster, ConnectError> {
+    let cluster = connect_by(address.kubeconfigs.clone(), address.context.clone()).await?;
+    let now = &cluster.address().server;
+    if *now != address.server {
+        let (before, now) = (address.server.clone(), now.clone());
+        return Err(ConnectError::Elsewhere { file: listed(&address.kubeconfigs), before, now });
+    }
+    Ok(cluster)
+}
+
+async fn connect_by(files: Vec<PathBuf>, context: Option<String>) -> Result<Cluster, ConnectError> {
+    let file = listed(&files);
+    if files.is_empty() {
+        let config =
+            kube::Config::incluster().map_err(|error| ConnectError::InCluster { reason: error.to_string() })?;
+        return client(config, files, context, "the pod".to_owned()).await;
+    }
+    let kubeconfig = read(&files)?;
+    let context = context.or_else(|| kubeconfig.current_context.clone());
+    let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .map_err(|error| ConnectError::Kubeconfig { file: file.clone(), reason: reason(&error) })?;
+    client(config, files, context, file).await
+}
+
+/// The kubeconfigs that count, merged in this order. None: the pod's own credentials.
+fn files(target: &Target) -> Result<Vec<PathBuf>, ConnectError> {
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
     if let Some(path) = &target.kubeconfig {
-        return from_file(path).map(Some);
+        return Ok(vec![absolute(path.clone())]);
     }
     let named = std::env::var_os("KUBECONFIG").filter(|value| !value.to_string_lossy().trim().is_empty());
     if let Some(paths) = named {
-        let file = paths.to_string_lossy().into_owned();
-        let kubeconfig = Kubeconfig::from_env()
-            .map_err(|error| ConnectError::Kubeconfig { file: file.clone(), reason: reason(&error) })?
-            .unwrap_or_default();
-        return Ok(Some((kubeconfig, file)));
+        let paths = std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty());
+        let paths: Vec<PathBuf> = paths.map(absolute).collect();
+        if paths.is_empty() {
+            let reason = "it names no file".to_owned();
+            return Err(ConnectError::Kubeconfig { file: "KUBECONFIG".to_owned(), reason });
+        }
+        return Ok(paths);
     }
     let path = etcetera::home_dir().map_err(|_| ConnectError::NoHome)?.join(".kube").join("config");
     if path.exists() || target.context.is_some() {
-        return from_file(&path).map(Some);
+        return Ok(vec![path]);
     }
     match std::env::var_os("KUBERNETES_SERVICE_HOST") {
-        Some(_) => Ok(None),
+        Some(_) => Ok(Vec::new()),
         None => Err(ConnectError::Nowhere),
     }
 }
 
-fn from_file(path: &Path) -> Result<(Kubeconfig, String), ConnectError> {
-    let file = path.display().to_string();
-    match Kubeconfig::read_from(path) {
-        Ok(kubeconfig) => Ok((kubeconfig, file)),
-        Err(error) => Err(ConnectError::Kubeconfig { reason: reason(&error), file }),
+/// The files that kubectl takes when nothing is named.
+fn files_of_kubectl() -> Result<Vec<PathBuf>, ConnectError> {
+    files(&Target::default())
+}
+
+fn read(files: &[PathBuf]) -> Result<Kubeconfig, ConnectError> {
+    let mut merged: Option<Kubeconfig> = None;
+    for path in files {
+        let read = Kubeconfig::read_from(path).and_then(|read| match merged.take() {
+            Some(before) => before.merge(read),
+            None => Ok(read),
+        });
+        let read = read
+            .map_err(|error| ConnectError::Kubeconfig { file: path.display().to_string(), reason: reason(&error) })?;
+        merged = Some(read);
     }
+    Ok(merged.unwrap_or_default())
+}
+
+/// The name of the files together, as `KUBECONFIG` would have them.
+fn listed(files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    files.join(":")
 }
 
 /// The innermost cause: the outer ones only say that something failed to be read.
@@ -160,9 +223,9 @@ fn place(message: &str) -> Option<(u32, u32)> {
 
 async fn client(
     mut config: kube::Config,
-    target: &Target,
-    file: String,
+    files: Vec<PathBuf>,
     context: Option<String>,
+    file: String,
 ) -> Result<Cluster, ConnectError> {
     // Repeating a POST blindly could make a second Job.
     config.default_retry = false;
@@ -170,8 +233,11 @@ async fn client(
     config.read_timeout = None;
     config.headers.extend(user_agent());
     let default_namespace = config.default_namespace.clone();
+    let server = config.cluster_url.to_string();
     let mut kubectl = String::new();
-    if let Some(path) = &target.kubeconfig {
+    if let [path] = files.as_slice()
+        && !files_of_kubectl().is_ok_and(|usual| usual == files)
+    {
         kubectl.push_str(&format!("--kubeconfig {} ", quoted(&path.display().to_string())));
     }
     if let Some(context) = &context {
@@ -197,11 +263,12 @@ async fn client(
         }
         Ok(Ok(Ok(client))) => client,
     };
-    Ok(Cluster::new(client, Some(kubectl), default_namespace, context))
+    let address = Address { kubeconfigs: files, context, server };
+    Ok(Cluster::new(client, Some(kubectl), default_namespace, address))
 }
 
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@=+,".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         word.to_owned()

@@ -68,7 +68,8 @@ enum Found {
 }
 
 impl Cluster {
-    /// Creates the Job. What has no final answer is repeated within `limit` from the first failure, until `stopped` comes; `tell` hears why, each
+    /// Creates the Job, or adopts the one that an earlier try has made: of this digest, or of the one that an earlier process
+    /// intended. What has no final answer is repeated within `limit` from the first failure, until `stopped` comes; `tell` hears why, each
     /// time.
     ///
     /// # Errors
@@ -79,6 +80,7 @@ impl Cluster {
     pub async fn submit(
         &self,
         job: &Job,
+        intended: Option<&str>,
         limit: Duration,
         stopped: impl Future<Output = ()>,
         mut tell: impl FnMut(&Failure),
@@ -94,7 +96,7 @@ impl Cluster {
                 () = &mut stopped => return Err(SubmitError::Stopped { may_exist, unanswered: false }),
                 permit = self.inner.writes.acquire() => permit,
             };
-            let mut tried = pin!(self.try_submit(job));
+            let mut tried = pin!(self.try_submit(job, intended));
             let answer = tokio::select! {
                 biased;
                 answer = tokio::time::timeout(ANSWER, &mut tried) => answer.ok(),
@@ -128,7 +130,7 @@ impl Cluster {
     }
 
     /// One try. The outer error is one that may pass.
-    async fn try_submit(&self, job: &Job) -> Result<Result<Created, SubmitError>, Failure> {
+    async fn try_submit(&self, job: &Job, intended: Option<&str>) -> Result<Result<Created, SubmitError>, Failure> {
         let jobs = self.jobs(job.namespace());
         let failure = match jobs.create(&PostParams::default(), job.as_manifest()).await.map_err(Failure::from) {
             Ok(created) => {
@@ -141,7 +143,7 @@ impl Cluster {
             Err(failure) => failure,
         };
         match failure.kind {
-            Kind::Conflict => match self.find(job).await? {
+            Kind::Conflict => match self.find(job, intended).await? {
                 Found::Ours(created) => Ok(Ok(created)),
                 Found::Foreign(owner) => Ok(Err(SubmitError::Foreign {
                     name: job.name().to_string(),
@@ -157,7 +159,7 @@ impl Cluster {
         }
     }
 
-    async fn find(&self, job: &Job) -> Result<Found, Failure> {
+    async fn find(&self, job: &Job, intended: Option<&str>) -> Result<Found, Failure> {
         let found = match self.jobs(job.namespace()).get(job.name().as_str()).await.map_err(Failure::from) {
             Ok(found) => found,
             Err(Failure { kind: Kind::NotFound, .. }) => return Ok(Found::Nothing),
@@ -170,7 +172,8 @@ impl Cluster {
         let same_attempt = marks
             .iter()
             .all(|mark| ours.and_then(|ours| ours.get(*mark)).is_some_and(|ours| labels.get(*mark) == Some(ours)));
-        if !same_attempt || annotations.get(DIGEST).map(String::as_str) != Some(job.digest()) {
+        let digest = annotations.get(DIGEST).map(String::as_str);
+        if !same_attempt || digest != Some(job.digest()) && (intended.is_none() || digest != intended) {
             let owner = match labels.get(crate::manifest::RUN_ID) {
                 Some(run) if same_attempt => format!("run `{run}` made it with another manifest"),
                 Some(run) => format!("run `{run}` made it"),
