@@ -51,6 +51,8 @@ pub enum Command {
         #[command(subcommand)]
         command: Runs,
     },
+    /// Print the Role that a run needs, with its ServiceAccount and binding: pipe it to `kubectl apply -f -`.
+    Rbac(Rbac),
     /// Print the JSON Schema of the workflow file, for editors.
     Schema,
     /// Serve the embedded cluster on loopback until SIGTERM or Ctrl-C; the first line is the path of a kubeconfig.
@@ -122,6 +124,23 @@ pub struct Exec {
     /// Folder for the state of runs: journals and logs [default: runner in the user's state folder]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+}
+
+/// `runner rbac`.
+#[derive(Debug, Args)]
+pub struct Rbac {
+    /// Workflow file: only the rights and namespaces that it needs [default: all that a run may need]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Namespace in which Jobs are made; repeatable [default: those of the file, else `default`]
+    #[arg(short, long = "namespace", value_name = "NAMESPACE")]
+    pub namespaces: Vec<String>,
+    /// Service account that gets the rights; without its namespace it is in the first one.
+    #[arg(long, value_name = "[NAMESPACE:]NAME", default_value = "runner")]
+    pub service_account: String,
+    /// Rules in force.
+    #[command(flatten)]
+    pub rules: Rules,
 }
 
 /// `runner runs`.

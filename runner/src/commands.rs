@@ -5,6 +5,7 @@ mod completions;
 mod exec;
 mod explain;
 mod local_cluster;
+mod rbac;
 mod render;
 mod runs;
 mod schema;
@@ -32,6 +33,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Render(arguments) => render::run(arguments, streams),
         Command::Explain(arguments) => explain::run(arguments, streams),
         Command::Runs { command } => runs::run(command, streams),
+        Command::Rbac(arguments) => rbac::run(arguments, streams),
         Command::Schema => schema::run(streams),
         Command::Completions { shell } => completions::run(shell, streams),
     }

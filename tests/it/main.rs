@@ -17,6 +17,8 @@ mod fuzzed;
 mod hostile;
 mod laws;
 mod lifecycle;
+mod process;
 mod reference_page;
+mod resume;
 mod rules_page;
 mod tidy;

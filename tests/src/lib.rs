@@ -140,6 +140,15 @@ impl Runner {
         self.command.spawn().with_context(|| format!("{:?} cannot be started", self.command))
     }
 
+    /// The same, and nobody reads what it says.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_quiet(mut self) -> Result<Child> {
+        self.command.stdout(self.stdout.take().unwrap_or_else(Stdio::null)).stderr(Stdio::null());
+        self.command.spawn().with_context(|| format!("{:?} cannot be started", self.command))
+    }
+
     /// Runs to the end.
     ///
     /// # Errors

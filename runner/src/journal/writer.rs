@@ -110,7 +110,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_is_told_once() {
-        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let journal = Journal::new(full, 0);
         assert_eq!(journal.write(Entry::Detached).await.unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(journal.has_failed());
