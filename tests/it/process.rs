@@ -57,6 +57,11 @@ impl Scene {
         self.runner(&self.exec_arguments(more)).start_quiet().unwrap()
     }
 
+    /// The run, begun by somebody who reads what it says.
+    pub(crate) fn begin_loud(&self, more: &[&str]) -> Child {
+        self.runner(&self.exec_arguments(more)).start().unwrap()
+    }
+
     /// The run, taken up.
     pub(crate) fn resume(&self) -> Output {
         self.run(&["runs", "resume", "r1"])
@@ -185,8 +190,23 @@ pub(crate) fn ended(child: &mut Child) -> Option<i32> {
     status.unwrap().code()
 }
 
+/// Its end and what it said.
+pub(crate) fn output(mut child: Child) -> Output {
+    ended(&mut child);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
 pub(crate) fn is_alive(pid: &str) -> bool {
     std::path::Path::new("/proc").join(pid).exists()
+}
+
+/// One step that tells `one`, waits for the mark `go`, and tells `two`.
+pub(crate) fn waiting() -> String {
+    let script = "echo $$$$ >> {marks}/a; echo one; until [ -e {marks}/go ]; do sleep 0.02; done; echo two";
+    let script = serde_json::to_string(script).unwrap();
+    format!("steps:\n  - {{name: a, type: k8s, config: {{image: x}}, command: [sh, -c, {script}]}}\n")
 }
 
 /// Numbers that look random and are the same each time: a linear congruential generator, Knuth's MMIX.

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tests::Output;
 
-use crate::process::{JOBS, PODS, Scene, Seeded, ended, is_alive, kill, send, tree, until};
+use crate::process::{JOBS, PODS, Scene, Seeded, ended, is_alive, kill, send, tree, until, waiting};
 
 /// A step that tells that it runs, and prints lines.
 fn step(name: &str, depends: &[String], script: &str) -> String {
@@ -110,12 +110,6 @@ fn a_run_killed_at_twenty_random_points_ends_as_an_undisturbed_one() {
             });
         }
     });
-}
-
-/// One step that waits for a word, so that the test knows where it is.
-fn waiting() -> String {
-    let script = "echo one; until [ -e {marks}/go ]; do sleep 0.02; done; echo two";
-    format!("steps:\n{}", step("a", &[], script))
 }
 
 /// Kills the run at a point and takes it up: it ends well, with one Job and every line once.

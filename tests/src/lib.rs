@@ -140,7 +140,26 @@ impl Runner {
         self.command.spawn().with_context(|| format!("{:?} cannot be started", self.command))
     }
 
-    /// The same, and nobody reads what it says.
+    /// Runs it from a shell that does something before.
+    #[must_use]
+    pub fn after(self, script: &str) -> Runner {
+        let Runner { command, stdout } = self;
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("{script}; exec \"$0\" \"$@\"")])
+            .arg(command.get_program())
+            .args(command.get_args());
+        shell
+            .env_clear()
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .stdin(Stdio::null());
+        if let Some(folder) = command.get_current_dir() {
+            shell.current_dir(folder);
+        }
+        Runner { command: shell, stdout }
+    }
+
+    /// Starts and does not wait; nobody reads what it says.
     ///
     /// # Errors
     /// When it cannot be started.
