@@ -138,7 +138,7 @@ pub enum Begin {
         /// Its uid.
         uid: String,
         /// How far its log was read.
-        log: LogHistory,
+        log: Box<LogHistory>,
     },
 }
 
@@ -177,7 +177,7 @@ impl Attempt {
                 created.map(|uid| (uid, LogHistory::default()))
             }
             Begin::TakeUp { uid, log } => {
-                self.take_up(uid, &attempted, &stop).await.map(|()| (uid.clone(), log.clone()))
+                self.take_up(uid, &attempted, &stop).await.map(|()| (uid.clone(), LogHistory::clone(log)))
             }
         };
         let (uid, log) = match begun {

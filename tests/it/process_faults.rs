@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::time::Duration;
 
 use local_cluster::{Answer, Script};
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::Value;
 use tests::{Runner, Workdir};
 
@@ -167,13 +167,16 @@ fn f83_there_is_no_run_without_a_journal() {
 #[test]
 fn f83_a_disk_that_fills_up_turns_resume_off_and_the_run_goes_on() {
     let scene = Scene::new(&waiting());
-    scene.mark("go");
     let kubeconfig = scene.served.kubeconfig().to_str().unwrap();
-    // Files may have 2 KiB: what the run began with, and a little more.
-    let limited = scene
-        .runner(&["exec", "dag.yaml", "--run-id", "r1", "--kubeconfig", kubeconfig])
-        .after("trap '' XFSZ; ulimit -f 4");
-    let output = limited.run().unwrap();
+    let arguments = ["exec", "dag.yaml", "--run-id", "r1", "--kubeconfig", kubeconfig];
+    // A limit on the size of files is what a test can set; the signal that comes with it is not what a full disk does.
+    let child = scene.runner(&arguments).after("trap '' XFSZ").start().unwrap();
+    runs(&scene);
+    let length = fs::metadata(scene.folder().join("journal.jsonl")).unwrap().len();
+    let full = Rlimit { current: Some(length + 10), maximum: Some(length + 10) };
+    prlimit(Some(Pid::from_child(&child)), Resource::Fsize, full).unwrap();
+    scene.mark("go");
+    let output = output(child);
     assert_eq!(output.code, Some(0), "{output:?}");
     let warning = "the journal cannot be written (File too large (os error 27)): this run cannot be resumed";
     assert_eq!(output.stderr.matches(warning).count(), 1, "{output:?}");

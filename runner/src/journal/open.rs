@@ -140,7 +140,7 @@ impl Opened {
         let value: Value = serde_json::from_str(&text).map_err(damaged)?;
         match value.get("version").and_then(Value::as_u64) {
             Some(version) if version > u64::from(RECORDED_VERSION) => {
-                return Err(OpenError::Newer { path, found: format!("version {version}") });
+                Err(OpenError::Newer { path, found: format!("version {version}") })
             }
             _ => serde_json::from_value(value).map_err(damaged),
         }

@@ -88,7 +88,7 @@ impl Context {
             verdict.hint = error.help();
             verdict
         })?;
-        let begin = Begin::TakeUp { uid: open.uid.clone().unwrap_or_default(), log: open.log.clone() };
+        let begin = Begin::TakeUp { uid: open.uid.clone().unwrap_or_default(), log: Box::new(open.log.clone()) };
         Ok(Attempt {
             step: name.clone(),
             number: open.number,

@@ -9,7 +9,6 @@ use model::names::RunId;
 
 use super::Refused;
 use super::cancel::abort;
-use super::resume::is_dead;
 use super::sweep::Sweep;
 use crate::cli::RunsGc;
 use crate::journal::{Entry, Opened, Phase, RunFolder, runs};
@@ -71,6 +70,8 @@ impl Collect<'_> {
         // Held until all is done: nobody takes the run up meanwhile.
         let folder = RunFolder::take(self.state, id).map_err(|error| error.to_string())?;
         let opened = Opened::read(self.state, id).map_err(|error| error.to_string())?;
+        // Its holder is this process now.
+        let opened = Opened { holder: None, ..opened };
         if !self.is_due(&opened) {
             return Ok(());
         }
@@ -109,8 +110,7 @@ impl Collect<'_> {
             return false;
         }
         let Some(age) = self.age else { return true };
-        let is_left_to_run = is_dead(status) && status == RunStatus::Detached;
-        !is_left_to_run && age_of(opened) >= age
+        status != RunStatus::Detached && age_of(opened) >= age
     }
 
     /// Removes the folders of runs that ended and left nothing, as long ago as their workflow says.

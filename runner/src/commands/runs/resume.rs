@@ -8,7 +8,6 @@ use crate::cli::RunsResume;
 use crate::commands::exec::{Place, Shown, launch, read_waits};
 use crate::interpolate::Scope;
 use crate::journal::{FolderError, History, Opened, Recorded, RecordedPolicy, RunFolder};
-use crate::outcome::RunStatus;
 use crate::plan::{Effective, plan_jobs};
 use crate::policy_set::PolicySet;
 use crate::report::{ExitCode, Failed, Streams};
@@ -107,9 +106,4 @@ fn effective(recorded: &Recorded, set: &PolicySet) -> Result<Effective, Failed> 
         let first = planned.report.problems.first().map(|problem| problem.message.clone()).unwrap_or_default();
         Failed::of(format!("the recorded workflow is refused now: {first}"), None)
     })
-}
-
-/// Whether a run of this status may be looked for in a cluster.
-pub(super) fn is_dead(status: RunStatus) -> bool {
-    matches!(status, RunStatus::Interrupted | RunStatus::Detached)
 }
