@@ -127,11 +127,6 @@ impl<'a> Places<'a> {
     #[track_caller]
     fn hold(&self, at: Position, what: &dyn std::fmt::Debug) {
         let (text, lines) = self.texts.get(at.source as usize).expect("a source that was given");
-        // The parser counts bytes instead of characters inside a directive: known, and only the offset is wrong.
-        if !text.is_ascii() && text.split(['\n', '\r']).any(|line| line.trim_start_matches('\u{feff}').starts_with('%'))
-        {
-            return;
-        }
         let (from, to) = (at.offset as usize, at.offset as usize + at.length as usize);
         assert!(text.get(from..to).is_some(), "{at:?} is outside: {what:?}");
         // The mark at the beginning of the file takes no column.

@@ -4,7 +4,7 @@
 //! values. An [`Admitted`] is the proof that every policy in mode enforce was asked about exactly these values and none
 //! denied. It can only be made here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use model::config::EffectiveConfig;
@@ -318,20 +318,32 @@ fn not_understood(set: &PolicySet, merged: &Merged, reason: String) -> Admission
     AdmissionError::Config { core: set.core().component().file().to_owned(), step: merged.step.clone(), reason }
 }
 
-/// What the report needs to know about the steps.
-pub(crate) fn answers(
+/// The report on an evaluation; `core` are the problems of the core policy, also those that came before it.
+pub(crate) fn report_on(
     phase: Phase,
     sources: &[Source],
     workflow: &Workflow,
     evaluation: &Evaluation,
     core: Vec<CoreProblem>,
-) -> Answers {
+) -> Report {
+    let objected: HashSet<&str> = evaluation
+        .policies
+        .iter()
+        .flat_map(|policy| &policy.steps)
+        .filter(|answer| !answer.problems.is_empty())
+        .map(|answer| answer.step.as_str())
+        .collect();
+    if core.is_empty() && objected.is_empty() {
+        // What a report is made of grows with the file, and one is made for every step.
+        return Report { verdict: Verdict::Valid, problems: Vec::new() };
+    }
     let merged: BTreeMap<&str, &Merged> =
         evaluation.merged.iter().map(|merged| (merged.step.as_str(), merged)).collect();
     let steps = workflow
         .all_steps()
         .map(|step| {
-            let merged = merged.get(step.name.as_str());
+            // Problems of the core policy have their places already; those of policies are found by the origins.
+            let merged = merged.get(step.name.as_str()).filter(|merged| objected.contains(merged.step.as_str()));
             StepPlace {
                 step: step.name.clone(),
                 path: step.path.clone(),
@@ -342,7 +354,7 @@ pub(crate) fn answers(
             }
         })
         .collect();
-    Answers {
+    report(&Answers {
         phase,
         sources: sources
             .iter()
@@ -354,7 +366,7 @@ pub(crate) fn answers(
         core,
         policies: evaluation.policies.clone(),
         waivers: Vec::new(),
-    }
+    })
 }
 
 /// Asks once more about one Kubernetes step, with all its variables put in: the last gate before its Job.
@@ -435,14 +447,7 @@ fn gate(
 ) -> Result<(Option<Vec<Reviewed>>, Report), AdmissionError> {
     let shown_id = (phase == Phase::Submit).then(|| run_id.as_str());
     let evaluation = evaluate(set, phase, effective.workflow(), shown_id, layers, steps)?;
-    let silent = evaluation.problems.is_empty()
-        && evaluation.policies.iter().flat_map(|policy| &policy.steps).all(|answer| answer.problems.is_empty());
-    let report = if silent {
-        // What a report is made of grows with the file, and this is asked for every step.
-        Report { verdict: Verdict::Valid, problems: Vec::new() }
-    } else {
-        report(&answers(phase, effective.sources(), effective.workflow(), &evaluation, evaluation.problems.clone()))
-    };
+    let report = report_on(phase, effective.sources(), effective.workflow(), &evaluation, evaluation.problems.clone());
     if report.verdict != Verdict::Valid {
         return Ok((None, report));
     }

@@ -121,6 +121,9 @@ pub struct Exec {
     /// Show the end of the run only.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Write a JUnit report when the run has ended: a test for each step.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// Folder for the state of runs: journals and logs [default: runner in the user's state folder]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -233,6 +236,9 @@ pub struct RunsResume {
     /// Show the end of the run only.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Write a JUnit report when the run has ended: a test for each step.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// Where runs are.
     #[command(flatten)]
     pub state: State,

@@ -9,6 +9,7 @@ mod events;
 mod jobs;
 mod logs;
 mod retry;
+mod secret;
 mod submit;
 mod watch;
 

@@ -15,11 +15,19 @@ pub mod policy_set;
 pub mod sources;
 pub mod wasm;
 
+pub mod dotenv;
+pub mod mask;
+pub mod secrets;
+pub mod small_file;
+
 pub mod cluster;
+pub mod condition;
 pub mod event;
+pub mod host;
 pub mod journal;
 pub mod local;
 pub mod outcome;
+pub mod output;
 pub mod run;
 pub mod signals;
 pub mod step;

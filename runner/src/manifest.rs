@@ -4,6 +4,7 @@
 //! sent again after a lost answer is recognised by its digest. What is unset is not written; Kubernetes decides it.
 
 mod container;
+pub mod field;
 mod name;
 mod pod;
 mod scheduling;

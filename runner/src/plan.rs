@@ -1,14 +1,15 @@
 //! Reading a workflow file under the rules in force: what is wrong with it, and what it would run.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use model::layer::{Layer, Merged};
 use model::problem::{CoreProblem, Severity};
-use model::report::{Report, Verdict, report};
+use model::report::{Report, Verdict};
 use model::review::Phase;
 use model::workflow::{Step, StepKind, Workflow};
 
-use crate::admission::{AdmissionError, Evaluation, answers, evaluate};
+use crate::admission::{AdmissionError, Evaluation, evaluate, report_on};
 use crate::policy_set::PolicySet;
 use crate::sources::{Source, Sources};
 use crate::wasm::{self, Role};
@@ -25,7 +26,7 @@ pub struct Loaded {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Effective {
     loaded: Loaded,
-    merged: Vec<Merged>,
+    merged: Arc<[Merged]>,
 }
 
 impl Effective {
@@ -58,7 +59,7 @@ pub struct Planned {
     /// The steps as far as they can be read, also of a file with problems.
     pub steps: Vec<Step>,
     /// The configs as far as they can be merged, also of a file with problems.
-    pub merged: Vec<Merged>,
+    pub merged: Arc<[Merged]>,
     /// The file, when the rules of the file have nothing against it. A policy may still deny: see the report's verdict.
     pub effective: Option<Effective>,
 }
@@ -121,9 +122,9 @@ fn read(
         evaluate(set, Phase::Load, &workflow, None, &loaded.layers, &steps)?
     };
     problems.extend(evaluation.problems.iter().cloned());
-    let report = report(&answers(Phase::Load, sources.texts(), &workflow, &evaluation, problems));
+    let report = report_on(Phase::Load, sources.texts(), &workflow, &evaluation, problems);
     let steps = workflow.all_steps().cloned().collect();
-    let merged = evaluation.merged;
+    let merged: Arc<[Merged]> = evaluation.merged.into();
     let effective = (report.verdict != Verdict::Invalid).then(|| Effective {
         loaded: Loaded { sources: sources.texts().to_vec(), workflow, layers: loaded.layers },
         merged: merged.clone(),

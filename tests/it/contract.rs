@@ -98,8 +98,8 @@ fn a_layer_of_a_policy_is_checked_by_merge() {
     assert_eq!(merged[0].config["backoff_limit"], 0);
 }
 
-/// Cases the schema refuses though the rules accept them: it cannot know that no step inherits a block.
-const STRICTER: &[&str] = &["silent-where-nobody-inherits"];
+/// Cases the schema refuses though the rules accept them: it cannot know that no step inherits a value.
+const STRICTER: &[&str] = &["silent-where-nobody-inherits", "wrong-below-right-above", "wrong-where-nobody-inherits"];
 
 #[test]
 fn the_schema_of_the_file_accepts_what_the_rules_accept() {

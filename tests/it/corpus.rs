@@ -133,7 +133,7 @@ fn run(folder: &Path, set: &PolicySet) -> Result<()> {
 fn every_case_is_the_same_through_every_door() {
     let set = PolicySet::load_with_cache(&[], None).unwrap();
     let cases = folders(&root().join("tests/corpus")).unwrap();
-    assert!(cases.len() >= 350, "only {} cases", cases.len());
+    assert!(cases.len() >= 480, "only {} cases", cases.len());
     let failures: Vec<String> = cases
         .iter()
         .filter_map(|folder| Some(format!("{}: {:#}", folder.display(), run(folder, &set).err()?)))

@@ -281,6 +281,12 @@ fn an_empty_block_of_the_file_clears_everything_below_and_of_a_step_nothing() {
     assert_eq!(merge(&[base(), layer(Origin::Dag, json!({}))]).config.get("image"), None);
     assert_eq!(merge(&[base(), layer(Origin::Step, json!({}))]).config["image"], "a");
     assert_eq!(merge(&[base(), layer(Origin::Policy("p".to_owned()), json!({}))]).config["image"], "a");
+    // What was cleared and which layer did it stands at the whole block.
+    for above in [json!({}), json!({"image": "b"})] {
+        let merged = merge(&[base(), layer(Origin::Dag, json!({})), layer(Origin::Step, above)]);
+        let told: Vec<_> = merged.origins[""].history.iter().map(|past| (&past.layer, &past.value)).collect();
+        assert_eq!(told, [(&Origin::Base, &json!({"image": "a"})), (&Origin::Dag, &json!({}))]);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 mod admission;
 mod cli;
+mod cluster_choice;
 mod contract;
 mod corpus;
 mod coverage;
@@ -24,4 +25,5 @@ mod reference_page;
 mod resume;
 mod rules_page;
 mod runs;
+mod tables;
 mod tidy;

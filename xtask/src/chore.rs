@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{check, components, schema, test, wasm_target, workspace::Workspace};
+use crate::{check, components, kubernetes, schema, test, wasm_target, workspace::Workspace};
 
 /// The chores of this repository
 ///
@@ -23,6 +23,8 @@ pub(crate) enum Chore {
     BuildComponents(components::BuildComponents),
     /// Write the JSON Schemas of the shapes that cross the component boundary to `wit/schemas/`
     Schema(schema::Schema),
+    /// A real Kubernetes of one node on this machine, for the tests
+    Kubernetes(kubernetes::Kubernetes),
 }
 
 impl Chore {
@@ -30,6 +32,7 @@ impl Chore {
     pub(crate) fn run(self) -> Result<()> {
         match self {
             Self::WasmTarget(chore) => chore.run(),
+            Self::Kubernetes(chore) => chore.run(),
             Self::Check(chore) => chore.run(&Workspace::open()?),
             Self::Test(chore) => chore.run(&Workspace::open()?),
             Self::Bless => test::bless(&Workspace::open()?),

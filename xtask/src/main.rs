@@ -4,6 +4,7 @@ mod check;
 mod chore;
 mod command;
 mod components;
+mod kubernetes;
 mod report;
 mod schema;
 mod suite;
@@ -19,6 +20,12 @@ use clap::Parser;
 fn main() -> ExitCode {
     match chore::Chore::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report::failure(&error),
+        Err(error) => match error.downcast_ref::<kubernetes::Unable>() {
+            Some(unable) => {
+                unable.report();
+                ExitCode::from(kubernetes::Unable::EXIT_CODE)
+            }
+            None => report::failure(&error),
+        },
     }
 }

@@ -1,6 +1,7 @@
-//! All that xtask says, on stderr: stdout belongs to the tools it starts.
+//! All that xtask says, on stderr: stdout belongs to the tools it starts, and to what another program is to read.
 
 #![expect(clippy::print_stderr, reason = "the one place of xtask that talks to the person at the terminal")]
+#![expect(clippy::print_stdout, reason = "the one place of xtask that answers a program")]
 
 use std::{
     io::{IsTerminal, stderr},
@@ -24,6 +25,11 @@ pub(crate) fn note(text: &str) {
 /// Says in one line that something was not looked at, so that nobody takes silence for success.
 pub(crate) fn left_out(what: &str, why: &str, get: &str) {
     eprintln!("{}", styled(LOUD, &format!("!!! LEFT OUT {what}: {why}; {get}")));
+}
+
+/// What was asked for, on stdout.
+pub(crate) fn answer(text: &str) {
+    println!("{text}");
 }
 
 /// A line of the closing table: as it is.

@@ -199,7 +199,7 @@ impl Definitions {
             json!({
                 "description": "Steps in a list: a mapping each, a text (the command of a command step), or a list of steps.",
                 "type": "array",
-                "items": { "anyOf": [{ "type": "string" }, step, group] },
+                "items": { "anyOf": [{ "type": "string" }, step.clone(), group] },
             }),
         );
         insert(
@@ -207,7 +207,7 @@ impl Definitions {
             &["properties", "steps", "anyOf"],
             json!([
                 { "$ref": "#/$defs/Steps", "minItems": 1 },
-                { "type": "object", "additionalProperties": step, "minProperties": 1 },
+                { "type": "object", "additionalProperties": { "anyOf": [{ "type": "string" }, step] }, "minProperties": 1 },
             ]),
         );
         for handler in HANDLER_ON.fields {
@@ -395,7 +395,8 @@ mod tests {
     fn steps_have_all_their_forms() {
         let schema = workflow_file();
         assert_eq!(schema["properties"]["steps"]["anyOf"][0]["$ref"], "#/$defs/Steps");
-        assert_eq!(schema["properties"]["steps"]["anyOf"][1]["additionalProperties"]["$ref"], "#/$defs/Step");
+        let named = &schema["properties"]["steps"]["anyOf"][1]["additionalProperties"]["anyOf"];
+        assert_eq!(named, &json!([{ "type": "string" }, { "$ref": "#/$defs/Step" }]));
         assert_eq!(schema["$defs"]["HandlerOn"]["properties"]["exit"]["$ref"], "#/$defs/Step");
         assert_eq!(schema["$defs"]["Step"]["additionalProperties"], false);
         assert_eq!(

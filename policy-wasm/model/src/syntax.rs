@@ -363,6 +363,8 @@ impl Syntax {
                 None => with_dashes(trimmed, ":"),
             },
             Syntax::QualifiedNameAnyCase => with_dashes(trimmed, ":"),
+            // Without its sign it would be another number.
+            Syntax::LabelValue if is_signed_number(trimmed) => return None,
             Syntax::LabelValue => with_dashes(trimmed, "/:@+,"),
             Syntax::ConfigKey => with_dashes(trimmed, "/:"),
             Syntax::SysctlName => trimmed.to_ascii_lowercase(),
@@ -426,6 +428,9 @@ impl Syntax {
         if text.is_empty() {
             return Some("write a name; here it is empty".to_owned());
         }
+        if self == Syntax::LabelValue && is_signed_number(text) {
+            return Some("no label holds a number with a sign: Kubernetes 1.33 and later refuse it".to_owned());
+        }
         if let Some(wrong) = text.chars().find(|character| !fits(*character)) {
             if wrong.is_whitespace() {
                 return Some("take the white space out".to_owned());
@@ -477,6 +482,11 @@ fn with_dashes(text: &str, others: &str) -> String {
     text.replace(|character: char| character.is_whitespace() || others.contains(character), "-")
         .trim_matches(|character: char| matches!(character, '-' | '_' | '.'))
         .to_owned()
+}
+
+/// Whether `text` is an integer with `+` or `-` before it.
+fn is_signed_number(text: &str) -> bool {
+    text.starts_with(['+', '-']) && text.parse::<i64>().is_ok()
 }
 
 fn is_dns_byte(byte: u8) -> bool {
@@ -673,6 +683,7 @@ mod tests {
             (Syntax::QualifiedName, "Example.com/My Key", "write `example.com/My-Key`"),
             (Syntax::LabelValue, "repo/app:1", "write `repo-app-1`"),
             (Syntax::LabelValue, "ends-", "write `ends`"),
+            (Syntax::LabelValue, "-3", "no label holds a number with a sign: Kubernetes 1.33 and later refuse it"),
             (Syntax::ConfigKey, "a/b", "write `a-b`"),
             (Syntax::UsualEnvName, "1A", "put a letter or `_` first, as `_1A`"),
             (Syntax::FieldPath, "metadata.labels[\"app\"]", "write `metadata.labels['app']`"),

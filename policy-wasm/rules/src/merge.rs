@@ -103,6 +103,9 @@ fn merge_step(step: &str, layers: &[&Layer], mut problems: Vec<CoreProblem>) -> 
                 if matches!(&below, Tree::Mapping(entries) if !entries.is_empty()) {
                     let below = Leaf { rank: root.rank, content: below, history: Vec::new() };
                     cleared.extend(history_with(below, layers, ""));
+                    // Which layer cleared it is history, too.
+                    let position = layer.positions.get("").map(|place| place.value);
+                    cleared.push(Overridden { layer: layer.origin.clone(), value: layer.value.clone(), position });
                 }
                 left_out.clear();
                 variables.clear();
@@ -118,8 +121,9 @@ fn merge_step(step: &str, layers: &[&Layer], mut problems: Vec<CoreProblem>) -> 
     let mut origins = BTreeMap::new();
     // Whatever no layer holds is missing in the step's own config.
     let own = layers.iter().find(|layer| layer.origin == Origin::Step);
-    if let Some(place) = own.and_then(|layer| layer.positions.get("")) {
-        let position = Some(place.key.unwrap_or(place.value));
+    let place = own.and_then(|layer| layer.positions.get(""));
+    if place.is_some() || !cleared.is_empty() {
+        let position = place.map(|place| place.key.unwrap_or(place.value));
         origins.insert(String::new(), Provenance { layer: Origin::Step, position, key: None, history: cleared });
     }
     let mut normal = Normal { layers, origins };

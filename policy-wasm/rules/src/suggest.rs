@@ -65,6 +65,7 @@ const NOT_SUPPORTED: &[&str] = &[
     "hostname",
     "init_containers",
     "items",
+    "job_spec",
     "lifecycle",
     "liveness_probe",
     "managed_by",

@@ -4,6 +4,7 @@
 //! the place of the alias, merge keys (`<<`) are put in. Only text that is no YAML ends the work; a key that is there
 //! twice or is no text is a problem, and reading goes on.
 
+mod directives;
 mod node;
 mod places;
 mod scalar;
@@ -48,8 +49,18 @@ pub(crate) fn read(text: &str, source: u32, problems: &mut Vec<CoreProblem>) -> 
         problems.push(syntax("the file is not text: it holds a NUL byte".to_owned(), places.of_byte(at)));
         return None;
     }
+    if let Some((at, version)) = directives::foreign_version(body) {
+        problems.push(
+            syntax(
+                format!("the file says it is YAML {}, and only YAML 1 is read here", cut(version)),
+                places.of_byte(at),
+            )
+            .help("remove the line, or write `%YAML 1.2`"),
+        );
+        return None;
+    }
     let mut builder = Builder { places: &places, source, problems, anchors: HashMap::new(), nodes: 0 };
-    match builder.document(&mut Parser::new_from_str(body)) {
+    match builder.document(&mut Parser::new_from_str(&directives::plain(body))) {
         Ok(document) => document,
         Err(problem) => {
             problems.push(*problem);

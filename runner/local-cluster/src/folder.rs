@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use process_group::{Identity, Signal};
 use uuid::Uuid;
 
 const LOCK: &str = "lock";
@@ -53,10 +53,9 @@ impl Folder {
     }
 
     /// Writes down that a process group runs, until the returned value is dropped.
-    pub(crate) fn record(&self, leader: Pid) -> io::Result<Record> {
-        let path = self.path.join(PROCESSES).join(leader.as_raw_nonzero().to_string());
-        let start = proc_start(leader.as_raw_nonzero().get()).unwrap_or_default();
-        fs::write(&path, format!("{start} {}\n", boot_id()))?;
+    pub(crate) fn record(&self, group: &Identity) -> io::Result<Record> {
+        let path = self.path.join(PROCESSES).join(group.pid.to_string());
+        fs::write(&path, serde_json::to_vec(group)?)?;
         Ok(Record { path })
     }
 
@@ -99,57 +98,23 @@ fn clear_if_dead(path: &Path) -> io::Result<()> {
 
 /// Stops the process group of a record, if it is still the one that was recorded.
 fn stop_recorded(record: &Path, folder: &Path) {
-    let leader = record.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<i32>().ok());
-    let text = fs::read_to_string(record).unwrap_or_default();
-    let (Some(leader), Some((start, boot))) = (leader, text.trim_end().split_once(' ')) else { return };
-    let (Ok(start), Some(group)) = (start.parse::<u64>(), Pid::from_raw(leader)) else { return };
-    if boot != boot_id() {
+    let Some(group) = fs::read(record).ok().and_then(|text| serde_json::from_slice::<Identity>(&text).ok()) else {
         return;
-    }
-    let is_ours = match proc_start(leader) {
-        Some(found) => found == start,
-        // The leader is gone, its children may not be; their environment says whose they are.
-        None => members(leader).into_iter().any(|member| names_folder(member, folder)),
     };
-    if is_ours {
-        // It may have ended meanwhile.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-}
-
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim_end().to_owned()
-}
-
-/// When a process started, in ticks since boot (proc_pid_stat(5), field 22); `None` when it is not there.
-fn proc_start(pid: i32) -> Option<u64> {
-    stat_field(pid, 22)?.parse().ok()
-}
-
-fn stat_field(pid: i32, number: usize) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Field 2 is the program's name in parentheses and may hold anything; count from behind it.
-    let (_, rest) = stat.rsplit_once(") ")?;
-    rest.split(' ').nth(number.checked_sub(3)?).map(str::to_owned)
-}
-
-/// The processes of a group.
-fn members(group: i32) -> Vec<i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| stat_field(*pid, 5).is_some_and(|found| found == group.to_string())).collect()
-}
-
-fn names_folder(pid: i32, folder: &Path) -> bool {
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    // The leader may be gone and its children not: their environment says whose they are.
     let wanted = format!("RUNNER_LOCAL_ROOT={}/", folder.display());
-    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(wanted.as_bytes()))
+    group.signal(Signal::KILL, |variable| variable.starts_with(wanted.as_bytes()));
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::{CommandExt, ExitStatusExt};
-    use std::process::Command;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    use process_group::Group;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::process::{Child, Command};
 
     use super::*;
 
@@ -181,53 +146,40 @@ mod tests {
         assert!(second.path.exists());
     }
 
-    #[test]
-    fn what_a_dead_cluster_left_running_is_stopped() {
+    /// A process with a container's environment, in a group of its own.
+    async fn started(script: &str, root: &Path) -> (Child, Group) {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env("RUNNER_LOCAL_ROOT", root).process_group(0).stdout(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let group = Group::of(&child).unwrap();
+        (child, group)
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_cluster_left_running_is_stopped() {
         let base = tempfile::tempdir().unwrap();
         let folder = Folder::open(base.path()).unwrap();
-        let mut child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
-        let record = folder.record(Pid::from_child(&child)).unwrap();
+        let (mut child, group) = started("exec sleep 600", &folder.path.join("pods/p/roots/step")).await;
         // As a killed process leaves it: the record stays, the lock is free.
-        std::mem::forget(record);
+        std::mem::forget(folder.record(&group.identity()).unwrap());
+        group.release();
         clear(base.path(), folder);
-        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        assert_eq!(child.wait().await.unwrap().signal(), Some(9));
     }
 
-    #[test]
-    fn children_whose_leader_has_ended_are_known_by_their_environment() {
+    #[tokio::test]
+    async fn children_whose_leader_has_ended_are_stopped() {
         let base = tempfile::tempdir().unwrap();
         let folder = Folder::open(base.path()).unwrap();
-        let root = folder.path.join("pods/p/roots/step");
-        let mut leader = Command::new("sh")
-            .args(["-c", "sleep 600 >/dev/null 2>&1 & echo $!"])
-            .env("RUNNER_LOCAL_ROOT", &root)
-            .process_group(0)
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        std::mem::forget(folder.record(Pid::from_child(&leader)).unwrap());
-        let mut child = String::new();
-        io::Read::read_to_string(leader.stdout.as_mut().unwrap(), &mut child).unwrap();
-        leader.wait().unwrap();
-        let child = child.trim().parse().unwrap();
-        assert!(proc_start(child).is_some());
+        // The children hold the pipe: when it closes, they have ended.
+        let (mut leader, group) = started("sleep 600 & sleep 600 &", &folder.path.join("pods/p/roots/step")).await;
+        std::mem::forget(folder.record(&group.identity()).unwrap());
+        leader.wait().await.unwrap();
+        group.release();
         clear(base.path(), folder);
-        let start = std::time::Instant::now();
-        while stat_field(child, 3).is_some_and(|state| state != "Z") {
-            assert!(start.elapsed().as_secs() < 10, "the child still runs");
-            std::thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn a_process_that_only_has_the_number_is_not_touched() {
-        let base = tempfile::tempdir().unwrap();
-        let folder = Folder::open(base.path()).unwrap();
-        let mut child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
-        fs::write(folder.path.join(PROCESSES).join(child.id().to_string()), format!("1 {}\n", boot_id())).unwrap();
-        clear(base.path(), folder);
-        assert_eq!(child.try_wait().unwrap(), None);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let mut output = leader.stdout.take().unwrap();
+        let mut nothing = Vec::new();
+        let closed = output.read_to_end(&mut nothing);
+        tokio::time::timeout(Duration::from_secs(10), closed).await.expect("the children still run").unwrap();
     }
 }

@@ -1,6 +1,5 @@
 //! `runner exec`: the workflow as Jobs.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,7 +16,7 @@ use crate::interpolate::Scope;
 use crate::journal::{Journal, Recorded, RecordedOptions, RunFolder, state_folder};
 use crate::local::{self, Objects};
 use crate::plan::plan_jobs;
-use crate::report::{self, ExitCode, Failed, RunReporter, RunStreams, Streams, show_problems, summary};
+use crate::report::{self, ExitCode, Failed, ReportError, RunReporter, RunStreams, Streams, show_problems, summary};
 use crate::run::{Clusters, Run};
 use crate::signals::signals;
 use crate::sources::{Source, Sources};
@@ -40,9 +39,11 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         waits,
         output,
         quiet,
+        junit,
         state_dir,
     } = arguments;
-    let format = Shown { output, quiet }.format();
+    let shown = Shown { output, quiet, junit };
+    let format = shown.format();
     let wait_texts = waits;
     let waits = match read_waits(&wait_texts) {
         Ok(waits) => waits,
@@ -121,21 +122,23 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         resume,
     };
     let place = Place { state, folder, journal, waits, local, objects };
-    launch(run, place, Shown { output, quiet }, streams)
+    launch(run, place, shown, streams)
 }
 
 /// How a run is shown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Shown {
     /// In which form.
     pub(super) output: Output,
     /// Whether only its end.
     pub(super) quiet: bool,
+    /// Where a JUnit report of it is written.
+    pub(super) junit: Option<PathBuf>,
 }
 
 impl Shown {
     /// How mistakes are told.
-    pub(super) fn format(self) -> Format {
+    pub(super) fn format(&self) -> Format {
         if self.output == Output::Json { Format::Json } else { Format::Human }
     }
 }
@@ -153,6 +156,10 @@ pub(super) fn launch(run: Run, place: Place, shown: Shown, streams: Streams) -> 
         Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
     };
     let reporter = RunReporter::new(output, RunStreams::of(streams), shown.quiet);
+    let reporter = match shown.junit {
+        Some(file) => reporter.with_junit(file),
+        None => reporter,
+    };
     let (queue, thread) = match report::spawn(reporter) {
         Ok(spawned) => spawned,
         Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
@@ -163,7 +170,7 @@ pub(super) fn launch(run: Run, place: Place, shown: Shown, streams: Streams) -> 
     runtime.shutdown_background();
     match written {
         Err(error) => {
-            streams.error(&Failed::of(format!("standard output cannot be written: {error}"), None));
+            streams.error(&Failed::new(&error, None));
             code.max(ExitCode::Failed)
         }
         Ok(()) => code,
@@ -171,7 +178,7 @@ pub(super) fn launch(run: Run, place: Place, shown: Shown, streams: Streams) -> 
 }
 
 /// All events are shown before the program ends, unless somebody who does not read them asks it to end.
-async fn shown_to_the_end(shown: JoinHandle<io::Result<()>>) -> io::Result<()> {
+async fn shown_to_the_end(shown: JoinHandle<Result<(), ReportError>>) -> Result<(), ReportError> {
     let (end, ended) = oneshot::channel();
     std::thread::spawn(move || {
         // A reporter that panicked has said so.

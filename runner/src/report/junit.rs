@@ -1,34 +1,31 @@
-//! Problems as a JUnit report: a suite for each workflow file.
+//! JUnit reports: CI systems list tests by name, with the words of those that failed.
 //!
-//! CI systems list tests by name, with the words of those that failed. So each problem is a test: an error has failed, a
-//! warning has passed and says its words as output, for it stops nothing. A file without problems is one test that has
-//! passed. Where nothing could be judged there is one suite with a test that broke.
+//! The document is made here; what is a test of it, in `check` for problems, and beside the other reports of runs for steps.
+
+mod check;
 
 use std::collections::HashMap;
 use std::io;
+use std::time::Duration;
 
-use model::problem::{Problem, Severity};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::checked::{Checked, CheckedFile, FilePath, words};
 use super::{escape, escape_line};
 
-/// The report.
+pub use check::junit;
+
+/// The whole document.
 ///
 /// # Errors
 /// When it cannot be written into memory.
-pub fn junit(checked: &Checked) -> io::Result<String> {
-    let mut suites: Vec<Suite> = checked.files().iter().map(Suite::of_file).collect();
-    if !checked.failures().is_empty() {
-        suites.push(Suite::of_failures(checked.failures()));
-    }
+pub(super) fn document(name: &str, suites: &[Suite]) -> io::Result<String> {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let counts = Counts::of(suites.iter().flat_map(|suite| &suite.cases));
-    let element = writer.create_element("testsuites").with_attribute(("name", "runner check"));
+    let element = writer.create_element("testsuites").with_attribute(("name", name));
     counts.write(element).write_inner_content(|writer| {
-        for suite in &suites {
+        for suite in suites {
             suite.write(writer)?;
         }
         Ok(())
@@ -38,38 +35,42 @@ pub fn junit(checked: &Checked) -> io::Result<String> {
     String::from_utf8(xml).map_err(io::Error::other)
 }
 
-/// The tests of a file.
-struct Suite {
+/// Tests that belong together.
+pub(super) struct Suite {
     name: String,
     cases: Vec<Case>,
 }
 
 /// One test.
-struct Case {
-    class: String,
-    name: String,
-    place: Option<(String, Option<u32>)>,
-    result: CaseResult,
+pub(super) struct Case {
+    pub(super) class: String,
+    pub(super) name: String,
+    pub(super) place: Option<(String, Option<u32>)>,
+    /// How long it took; none: that says nothing about it.
+    pub(super) time: Option<Duration>,
+    pub(super) result: CaseResult,
+    /// What it has to say beside its result.
+    pub(super) output: String,
 }
 
-enum CaseResult {
+pub(super) enum CaseResult {
     Passed,
-    /// Passed, with output.
-    Warned(String),
     Failed(Words),
-    /// The program could not judge.
+    /// Nobody can say whether it would have passed.
     Broke(Words),
+    /// It was not run, for this reason.
+    Skipped(String),
 }
 
-struct Words {
-    code: String,
-    message: String,
-    text: String,
+pub(super) struct Words {
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) text: String,
 }
 
 impl Suite {
     /// Tests are known by their names: two of one name would be shown as one, so the second one is numbered.
-    fn new(name: String, mut cases: Vec<Case>) -> Suite {
+    pub(super) fn new(name: String, mut cases: Vec<Case>) -> Suite {
         let mut names: HashMap<String, usize> = HashMap::new();
         for case in &mut cases {
             let count = names.entry(case.name.clone()).or_default();
@@ -79,30 +80,6 @@ impl Suite {
             }
         }
         Suite { name, cases }
-    }
-
-    fn of_file(file: &CheckedFile) -> Suite {
-        let name = FilePath::new(&file.name).to_string();
-        let mut cases: Vec<Case> = file.problems.iter().map(|problem| Case::of_problem(problem, &name)).collect();
-        if cases.is_empty() {
-            cases.push(Case {
-                class: name.clone(),
-                name: "no problems".to_owned(),
-                place: Some((name.clone(), None)),
-                result: CaseResult::Passed,
-            });
-        }
-        Suite::new(name, cases)
-    }
-
-    fn of_failures(failures: &[Problem]) -> Suite {
-        let cases = failures.iter().map(|failure| Case {
-            class: "runner".to_owned(),
-            name: failure.code.clone(),
-            place: None,
-            result: CaseResult::Broke(Words::of(failure)),
-        });
-        Suite::new("runner".to_owned(), cases.collect())
     }
 
     fn write(&self, writer: &mut Writer<Vec<u8>>) -> io::Result<()> {
@@ -118,21 +95,6 @@ impl Suite {
 }
 
 impl Case {
-    fn of_problem(problem: &Problem, workflow: &str) -> Case {
-        let file = problem.file.as_deref().map_or_else(|| workflow.to_owned(), |file| FilePath::new(file).to_string());
-        let name = [problem.code.as_str(), problem.path.as_str()].join(" ").trim_end().to_owned();
-        let words = Words::of(problem);
-        Case {
-            class: file.clone(),
-            name,
-            place: Some((file, problem.line)),
-            result: match problem.severity {
-                Severity::Error => CaseResult::Failed(words),
-                Severity::Warning | Severity::Info => CaseResult::Warned(words.text),
-            },
-        }
-    }
-
     fn write(&self, writer: &mut Writer<Vec<u8>>) -> io::Result<()> {
         let mut element = writer
             .create_element("testcase")
@@ -144,30 +106,31 @@ impl Case {
                 element = element.with_attribute(("line", line.to_string().as_str()));
             }
         }
-        let element = element.with_attribute(("time", "0"));
-        match &self.result {
-            CaseResult::Passed => element.write_empty()?,
-            CaseResult::Warned(text) => element.write_inner_content(|writer| {
-                writer.create_element("system-out").write_text_content(BytesText::new(&content(text)))?;
-                Ok(())
-            })?,
-            CaseResult::Failed(words) => element.write_inner_content(|writer| words.write("failure", writer))?,
-            CaseResult::Broke(words) => element.write_inner_content(|writer| words.write("error", writer))?,
-        };
+        let element = element.with_attribute(("time", seconds(self.time.unwrap_or_default()).as_str()));
+        if matches!(self.result, CaseResult::Passed) && self.output.is_empty() {
+            element.write_empty()?;
+            return Ok(());
+        }
+        element.write_inner_content(|writer| {
+            match &self.result {
+                CaseResult::Passed => {}
+                CaseResult::Failed(words) => words.write("failure", writer)?,
+                CaseResult::Broke(words) => words.write("error", writer)?,
+                CaseResult::Skipped(why) => {
+                    let element = writer.create_element("skipped");
+                    element.with_attribute(("message", attribute(why).as_str())).write_empty()?;
+                }
+            }
+            if !self.output.is_empty() {
+                writer.create_element("system-out").write_text_content(BytesText::new(&content(&self.output)))?;
+            }
+            Ok(())
+        })?;
         Ok(())
     }
 }
 
 impl Words {
-    fn of(problem: &Problem) -> Words {
-        let place = match (&problem.file, problem.line, problem.column) {
-            (Some(file), Some(line), Some(column)) => format!("{file}:{line}:{column}: "),
-            _ => problem.step.as_ref().map(|step| format!("step `{step}`: ")).unwrap_or_default(),
-        };
-        let head = format!("{place}{}[{}]: ", problem.severity.as_str(), problem.code);
-        Words { code: problem.code.clone(), message: problem.message.clone(), text: head + &words(problem).join("\n") }
-    }
-
     fn write(&self, element: &str, writer: &mut Writer<Vec<u8>>) -> io::Result<()> {
         writer
             .create_element(element)
@@ -178,22 +141,27 @@ impl Words {
     }
 }
 
-/// How many tests there are.
+/// How many tests there are, and how long they took one after the other.
+#[derive(Default)]
 struct Counts {
     tests: usize,
     failures: usize,
     errors: usize,
+    skipped: usize,
+    time: Duration,
 }
 
 impl Counts {
     fn of<'a>(cases: impl IntoIterator<Item = &'a Case>) -> Counts {
-        let mut counts = Counts { tests: 0, failures: 0, errors: 0 };
+        let mut counts = Counts::default();
         for case in cases {
             counts.tests += 1;
+            counts.time += case.time.unwrap_or_default();
             match case.result {
-                CaseResult::Passed | CaseResult::Warned(_) => {}
+                CaseResult::Passed => {}
                 CaseResult::Failed(_) => counts.failures += 1,
                 CaseResult::Broke(_) => counts.errors += 1,
+                CaseResult::Skipped(_) => counts.skipped += 1,
             }
         }
         counts
@@ -203,10 +171,18 @@ impl Counts {
         &self,
         element: quick_xml::writer::ElementWriter<'a, Vec<u8>>,
     ) -> quick_xml::writer::ElementWriter<'a, Vec<u8>> {
-        [("tests", self.tests), ("failures", self.failures), ("errors", self.errors), ("skipped", 0), ("time", 0)]
+        let Counts { tests, failures, errors, skipped, time } = self;
+        [("tests", tests), ("failures", failures), ("errors", errors), ("skipped", skipped)]
             .into_iter()
             .fold(element, |element, (name, count)| element.with_attribute((name, count.to_string().as_str())))
+            .with_attribute(("time", seconds(*time).as_str()))
     }
+}
+
+/// Seconds, to the millisecond; whole ones without a point.
+fn seconds(time: Duration) -> String {
+    let text = format!("{:.3}", time.as_secs_f64());
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Text that stays on one line: XML makes a blank of a line end in an attribute.

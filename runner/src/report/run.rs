@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod canned;
 mod json;
+mod junit;
 mod live;
 mod plain;
 mod progress;
@@ -15,6 +16,7 @@ mod words;
 
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -24,6 +26,7 @@ use anstream::{AutoStream, ColorChoice};
 use jiff::Timestamp;
 
 use self::json::Json;
+use self::junit::RunSuite;
 use self::live::Live;
 use self::plain::Plain;
 use self::text::Glyphs;
@@ -124,10 +127,29 @@ fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
     })
 }
 
+/// The end of a run could not be told.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// On standard output.
+    #[error("standard output cannot be written")]
+    Stdout(#[source] io::Error),
+    /// In the JUnit report.
+    #[error("the JUnit report `{file}` cannot be written")]
+    Junit {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
 /// Shows a run, event by event.
 #[derive(Debug)]
 pub struct RunReporter {
     shown: Shown,
+    /// A JUnit report, and the file it goes to.
+    junit: Option<(RunSuite, PathBuf)>,
 }
 
 #[derive(Debug)]
@@ -149,13 +171,22 @@ impl RunReporter {
             Output::Live | Output::Plain => Shown::Plain(Box::new(Plain::new(streams, quiet))),
             Output::Json => Shown::Json(Box::new(Json::new(streams, quiet))),
         };
-        RunReporter { shown }
+        RunReporter { shown, junit: None }
+    }
+
+    /// Writes a JUnit report into a file when the run has ended, beside all else.
+    #[must_use]
+    pub fn with_junit(self, file: PathBuf) -> RunReporter {
+        RunReporter { junit: Some((RunSuite::default(), file)), ..self }
     }
 
     /// Takes an event, in the order in which they happened. Waits for a slow reader.
     ///
     /// The live tree is not drawn here but by [`RunReporter::tick`], so that a thousand events cost one drawing.
     pub fn show(&mut self, event: Event) {
+        if let Some((suite, _)) = &mut self.junit {
+            suite.note(&event);
+        }
         match &mut self.shown {
             Shown::Live(live) => live.show(event),
             Shown::Plain(plain) => plain.show(event),
@@ -181,13 +212,19 @@ impl RunReporter {
     /// Ends the output: the live part vanishes, the final tree is written.
     ///
     /// # Errors
-    /// When standard output could not be written, at any time, for another reason than that its reader has gone away.
-    pub fn finish(self) -> io::Result<()> {
-        match self.shown {
+    /// When standard output could not be written, at any time, for another reason than that its reader has gone away; or
+    /// when the JUnit report could not be written.
+    pub fn finish(self) -> Result<(), ReportError> {
+        let shown = match self.shown {
             Shown::Live(live) => live.finish(),
             Shown::Plain(plain) => plain.finish(),
             Shown::Json(json) => json.finish(),
+        };
+        if let Some((suite, file)) = self.junit {
+            let written = suite.document().and_then(|document| std::fs::write(&file, document));
+            written.map_err(|source| ReportError::Junit { file: file.display().to_string(), source })?;
         }
+        shown.map_err(ReportError::Stdout)
     }
 }
 
@@ -196,7 +233,7 @@ impl RunReporter {
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn spawn(mut reporter: RunReporter) -> io::Result<(Sender<Event>, JoinHandle<io::Result<()>>)> {
+pub fn spawn(mut reporter: RunReporter) -> io::Result<(Sender<Event>, JoinHandle<Result<(), ReportError>>)> {
     // Not bounded: the engine never waits for the screen. Log text, the only thing there is much of, is bounded by the
     // permits in the events.
     let (sender, events) = mpsc::channel::<Event>();
@@ -270,7 +307,10 @@ mod tests {
                 let mut reporter = RunReporter::new(output, streams, false);
                 failing().into_iter().for_each(|event| reporter.show(event));
                 reporter.tick(Timestamp::UNIX_EPOCH);
-                assert_eq!(reporter.finish().err().map(|error| error.kind()), told.then_some(kind), "{output:?}");
+                let error = reporter.finish().err().map(|error| match error {
+                    ReportError::Stdout(error) | ReportError::Junit { source: error, .. } => error.kind(),
+                });
+                assert_eq!(error, told.then_some(kind), "{output:?}");
             }
         }
     }

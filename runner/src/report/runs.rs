@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::run::{human, pad};
-use super::{ExitCode, Output, RunReporter, RunStreams, Streams, escape_line};
+use super::{ExitCode, Failed, Output, RunReporter, RunStreams, Streams, escape_line};
 use crate::event::{Event, EventKind, JobName, Leftover};
 use crate::journal::{Holder, Opened, RunFolder, StepHistory};
 use crate::outcome::{Outcome, Reason, RunStatus, StepStatus};
@@ -102,7 +102,13 @@ pub fn show_run(opened: &Opened, resume: Option<String>, streams: Streams) -> Ex
     for event in events(opened, resume) {
         reporter.show(event);
     }
-    streams.written(reporter.finish())
+    match reporter.finish() {
+        Ok(()) => ExitCode::Success,
+        Err(error) => {
+            streams.error(&Failed::new(&error, None));
+            ExitCode::Invalid
+        }
+    }
 }
 
 /// What happened, as far as the final tree needs it.

@@ -16,6 +16,8 @@ pub(super) fn exit_codes(walk: &mut Walk<'_>, node: &Node, path: &str) {
     if let Some(entry) = node.entry("container_name")
         && let Some(name) = entry.value.scalar()
         && name != CONTAINER
+        // A variable is refused as such.
+        && !(walk.interpolated && model::template::has_variable(name))
     {
         let problem = CoreProblem::error(code::REFERENCE, format!("the pod has no container `{}`", cut(name)))
             .help("write `step`, the only container, or remove the key")
@@ -41,7 +43,7 @@ pub(super) fn exit_codes(walk: &mut Walk<'_>, node: &Node, path: &str) {
             let problem = CoreProblem::error(code::RANGE, "exit code 0 cannot stand with `In`: it is no failure")
                 .help("remove it");
             walk.refuse(problem, &at, item.span);
-        } else if !(0..=255).contains(&number) {
+        } else if !(0..=255).contains(&number) && i32::try_from(number).is_ok() {
             let problem = CoreProblem {
                 severity: Severity::Warning,
                 ..CoreProblem::error(code::DOUBTFUL, format!("no program ends with the exit code `{number}`"))

@@ -4,6 +4,7 @@ use model::config::EffectiveConfig;
 use model::path;
 use model::problem::{CoreProblem, code};
 use model::quantity::{Amount, Quantity};
+use model::syntax::Syntax;
 
 use super::Checking;
 
@@ -52,7 +53,7 @@ fn judged(checking: &Checking<'_>, path: &str, quantity: &Quantity) -> Option<Am
 /// Extended resources and huge pages cannot be overcommitted.
 /// <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#extended-resources>
 fn is_exact(name: &str) -> bool {
-    name.contains('/') || name.starts_with("hugepages-")
+    (name.contains('/') || name.starts_with("hugepages-")) && Syntax::ResourceName.check(name).is_ok()
 }
 
 fn fraction(checking: &mut Checking<'_>, path: &str, name: &str, quantity: &Quantity) {

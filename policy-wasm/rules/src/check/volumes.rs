@@ -22,8 +22,9 @@ pub(super) fn merged(checking: &mut Checking<'_>, config: &EffectiveConfig) {
     }
     // More names than that are no help.
     const LISTED: usize = 20;
-    let names: Vec<&str> = config.volumes.iter().filter_map(|volume| volume.name.as_deref()).collect();
-    let known: HashSet<&str> = names.iter().copied().collect();
+    let mut known: HashSet<&str> = HashSet::new();
+    let mut names: Vec<&str> = config.volumes.iter().filter_map(|volume| volume.name.as_deref()).collect();
+    names.retain(|name| known.insert(name));
     for (index, mount) in config.volume_mounts.iter().enumerate() {
         let at = path::key(&path::index("volume_mounts", index), "name");
         let Some(name) = mount.name.as_deref().filter(|name| !name.trim().is_empty()) else { continue };

@@ -261,9 +261,14 @@ fn schema(entries: &[Entry]) -> Option<&Entry> {
     entry("schema").or_else(|| entry("eval")).or_else(inline)
 }
 
-/// Whether a mapping defines a parameter: it has a name, and at least one other key that is known or nearly so.
+/// Whether a mapping defines a parameter: it has a name, and at least one other key that is known or nearly so. Without
+/// a name it has several keys and all are those of a definition, but for one that may be meant as `name`.
 fn is_definition(entries: &[Entry]) -> bool {
     let keys = || PARAMETER.fields.iter().map(|field| field.key).chain(PARAMETER.unsupported.iter().copied());
     let is_of_definition = |key: &str| key != "name" && suggest::nearest(&suggest::snake_case(key), keys()).is_some();
+    let is_name = |entry: &&Entry| suggest::nearest(&entry.key, ["name"].into_iter()).is_some();
+    let known = entries.iter().filter(|entry| PARAMETER.field(&entry.key).is_some()).count();
+    let meant = entries.iter().filter(|entry| PARAMETER.field(&entry.key).is_none()).filter(is_name).count();
     entries.iter().any(|entry| entry.key == "name") && entries.iter().any(|entry| is_of_definition(&entry.key))
+        || known >= 2 && meant <= 1 && known + meant == entries.len()
 }

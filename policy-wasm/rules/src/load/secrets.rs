@@ -151,15 +151,14 @@ impl<'a> Reading<'a, '_> {
     fn option(&self, key: &str) -> Option<(&'a Entry, &'a str)> {
         let entry = self.item.entry("options")?.value.entry(key)?;
         match &entry.value.content {
-            Content::Text(text) => Some((entry, text)),
+            // A blank one has its problem, where it must not be blank.
+            Content::Text(text) if !text.trim().is_empty() => Some((entry, text)),
             _ => None,
         }
     }
 
     fn options(&self) -> SecretOptions {
-        let option = |key: &str| {
-            self.option(key).map(|(_, text)| text).filter(|text| !text.trim().is_empty()).map(str::to_owned)
-        };
+        let option = |key: &str| self.option(key).map(|(_, text)| text.to_owned());
         SecretOptions { namespace: option("namespace"), kubeconfig: option("kubeconfig"), context: option("context") }
     }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::texts::{Finder, Owner};
 use super::{Loading, command, graph};
 use crate::typed::{Spot, Walk, config_key};
-use crate::yaml::{Content, Entry, Node, Span};
+use crate::yaml::{Content, Entry, Node, Span, cut};
 use reading::Reading;
 
 /// Largest number of dependencies that the groups of a chain may make: two groups of 500 steps each make as many.
@@ -47,6 +47,10 @@ impl Loading {
                 }
             }
             Content::Mapping(entries) if !entries.is_empty() => {
+                if let Some(problem) = one_step(entries) {
+                    self.problems.push(problem.at("steps", Some(position)));
+                    return;
+                }
                 if chain {
                     self.problems.push(
                         CoreProblem::error(code::EXCLUSIVE, "a chain needs a list of steps: a mapping has no order")
@@ -374,6 +378,31 @@ impl Loading {
             self.layers.push(layer);
         }
     }
+}
+
+/// Says that the mapping under `steps` is one step and not a mapping of name to step; none: it may well be one.
+///
+/// Every key is a step's, and a value is no step's mapping. A single key may be the name of a step, as `run: make`,
+/// unless no step is called so.
+fn one_step(entries: &[Entry]) -> Option<CoreProblem> {
+    const NEVER_NAMES: [&str; 5] = ["id", "name", "type", "action", "command"];
+    let dash = entries.iter().find(|entry| entry.key.starts_with('-'));
+    let key = |entry: &Entry| STEP.field(entry.key.trim_start_matches('-')).map(|field| field.key);
+    let is_value = |entry: &Entry| !matches!(entry.value.content, Content::Mapping(_));
+    let named = |entry: &Entry| key(entry).is_some_and(|key| NEVER_NAMES.contains(&key));
+    if !entries.iter().all(|entry| key(entry).is_some())
+        || !entries.iter().any(is_value)
+        || entries.len() == 1 && !entries.iter().any(named)
+    {
+        return None;
+    }
+    let first = entries.first().and_then(key).unwrap_or("id");
+    let message = "`steps` must be a list of steps or a mapping of name to step, found the keys of one step";
+    let help = match dash {
+        Some(entry) => format!("put a space after the dash: `- {first}: …`, not `{}: …`", cut(&entry.key)),
+        None => format!("put `- ` before the first key of each step: `- {first}: …`"),
+    };
+    Some(CoreProblem::error(code::TYPE, message).help(help))
 }
 
 /// Collects every name and id that the steps are given.

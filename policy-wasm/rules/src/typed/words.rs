@@ -59,6 +59,9 @@ pub(crate) fn unknown_problem(mapping: &Mapping, key: &str) -> CoreProblem {
     {
         return problem.help(format!("put it under `config`: `config: {{{field}: …}}`"));
     }
+    if let Some(item) = key.strip_prefix('-').filter(|item| item.starts_with(char::is_alphabetic)) {
+        return problem.help(format!("put a space after the dash: `- {}: …`", cut(item)));
+    }
     match suggest::key(key, keys.clone()) {
         Meant::Key(meant) => problem.help(format!("did you mean `{meant}`?")).fix(meant),
         Meant::NotSupported if mapping.name != model::workflow::WORKFLOW_FILE.name => {
@@ -103,7 +106,8 @@ fn some_of(words: &[Word]) -> String {
 }
 
 fn alternatives(words: &[Word]) -> String {
-    words.iter().map(|word| format!("`{}`", word.text)).collect::<Vec<_>>().join(", ")
+    let told = words.iter().filter(|word| !word.text.is_empty());
+    told.map(|word| format!("`{}`", word.text)).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a text is one of the allowed words; blank ones are where blank means something.

@@ -14,12 +14,25 @@ pub(super) struct Places<'a> {
     strides: Vec<u32>,
     /// Line and column of the end, where it is no line break: the parser thinks of one there.
     end: Option<(u32, u32)>,
+    /// Byte order marks that lines begin with, which the parser counts as no column.
+    marks: Vec<Marks>,
+}
+
+/// Byte order marks at the beginning of a line.
+struct Marks {
+    line: u32,
+    /// Byte of the first.
+    start: usize,
+    count: usize,
 }
 
 const STRIDE: usize = 256;
 
+/// The byte order mark.
+const MARK: char = '\u{feff}';
+
 /// What ends a line; both together are one end.
-const BREAKS: [char; 2] = ['\n', '\r'];
+pub(super) const BREAKS: [char; 2] = ['\n', '\r'];
 
 impl<'a> Places<'a> {
     pub(super) fn new(text: &'a str, lead: usize) -> Self {
@@ -28,7 +41,7 @@ impl<'a> Places<'a> {
         } else {
             text.char_indices().step_by(STRIDE).map(|(byte, _)| byte as u32).collect()
         };
-        let mut places = Places { text, lead, strides, end: None };
+        let mut places = Places { text, lead, strides, end: None, marks: marks(text) };
         if !text.is_empty() && !text.ends_with(BREAKS) {
             let end = places.of_byte(text.len());
             places.end = Some((end.line, end.column));
@@ -57,9 +70,14 @@ impl<'a> Places<'a> {
     pub(super) fn at(&self, marker: &Marker, byte: usize, length: usize) -> Span {
         let (line, column) = match self.end.filter(|_| byte >= self.text.len()) {
             Some(end) => end,
-            None => (marker.line() as u32, marker.col() as u32 + 1),
+            None => (marker.line() as u32, (marker.col() + self.marks_before(marker.line() as u32, byte)) as u32 + 1),
         };
         Span { line, column, offset: (byte + self.lead) as u32, length: length as u32 }
+    }
+
+    fn marks_before(&self, line: u32, byte: usize) -> usize {
+        let marks = self.marks.binary_search_by_key(&line, |marks| marks.line).ok().and_then(|at| self.marks.get(at));
+        marks.map_or(0, |marks| marks.count.min(byte.saturating_sub(marks.start) / MARK.len_utf8()))
     }
 
     /// Whether a quote stands at a place.
@@ -93,4 +111,24 @@ impl<'a> Places<'a> {
             length: 1,
         }
     }
+}
+
+/// The byte order marks at the beginnings of lines, by line.
+fn marks(text: &str) -> Vec<Marks> {
+    let mut marks: Vec<Marks> = Vec::new();
+    if !text.contains(MARK) {
+        return marks;
+    }
+    let (mut line, mut start) = (1, 0);
+    for rest in text.split_inclusive(BREAKS) {
+        let count = rest.chars().take_while(|character| *character == MARK).count();
+        if count > 0 {
+            marks.push(Marks { line, start, count });
+        }
+        start += rest.len();
+        // CR LF is one end: the line between them is none.
+        let is_within = rest.ends_with('\r') && text.get(start..).is_some_and(|rest| rest.starts_with('\n'));
+        line += u32::from(!is_within);
+    }
+    marks
 }

@@ -11,10 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use k8s_openapi::api::core::v1::Container;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use process_group::{Group, Signal, ended};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::Desired;
@@ -117,22 +116,6 @@ pub(super) struct Process {
     _record: Record,
 }
 
-/// A process group that is killed with its owner: the net under every path that ends a container.
-struct Group(Pid);
-
-impl Group {
-    fn signal(&self, signal: Signal) {
-        // The group may have ended by itself.
-        let _ = kill_process_group(self.0, signal);
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
-
 /// Starts a process.
 ///
 /// # Errors
@@ -160,9 +143,8 @@ pub(super) fn start(launch: &Launch, folder: &Folder) -> Result<Process, String>
     let child = command.spawn().map_err(failed)?;
     // The command holds copies of the pipe's end; with them it would never end.
     drop(command);
-    let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let group = Group(id.ok_or_else(|| "the process has no id".to_owned())?);
-    let record = folder.record(group.0).map_err(failed)?;
+    let group = Group::of(&child).map_err(failed)?;
+    let record = folder.record(&group.identity()).map_err(failed)?;
     Ok(Process { child, group, output, _record: record })
 }
 
@@ -180,7 +162,7 @@ impl Process {
         let mut is_open = true;
         let mut phase = Phase::Running;
         {
-            let exit = exited(&mut child);
+            let exit = ended(&mut child);
             tokio::pin!(exit);
             loop {
                 let next = async {
@@ -207,7 +189,7 @@ impl Process {
             }
         }
         // It has ended but is still in the process table: its number, and so its group's, is not anybody else's yet.
-        group.signal(Signal::KILL);
+        group.kill();
         drain(output, &mut block, &mut log);
         let status = child.wait().await;
         drop(log);
@@ -252,21 +234,5 @@ fn drain(output: pipe::Receiver, block: &mut [u8], log: &mut Writer) {
         if is_empty || has_ended(read, block, log) {
             return;
         }
-    }
-}
-
-/// Returns when the process has ended, and leaves it in the process table.
-async fn exited(child: &mut Child) {
-    // Made before the first look: an end in between is then not missed.
-    let changes = signal(SignalKind::child());
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let (Ok(mut changes), Some(pid)) = (changes, pid) else {
-        // The caller waits again and hears of an error.
-        drop(child.wait().await);
-        return;
-    };
-    let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-    while matches!(waitid(WaitId::Pid(pid), look), Ok(None)) {
-        changes.recv().await;
     }
 }

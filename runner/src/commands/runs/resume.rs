@@ -15,7 +15,10 @@ use crate::run::Run;
 use crate::wasm::ComponentFile;
 
 pub(super) fn run(arguments: RunsResume, streams: Streams) -> Result<ExitCode, Refused> {
-    let RunsResume { run, policies, waits, output, quiet, state } = arguments;
+    let RunsResume { run, policies, waits, output, quiet, junit, state } = arguments;
+    // It is named from here, and the run may go on elsewhere.
+    let junit = junit.map(|file| std::path::absolute(&file).unwrap_or(file));
+    let shown = Shown { output, quiet, junit };
     let command = |id| crate::commands::resume_command(id, state.state_dir.as_deref());
     let state_folder = state.folder()?;
     let policies: Vec<PathBuf> =
@@ -34,7 +37,7 @@ pub(super) fn run(arguments: RunsResume, streams: Streams) -> Result<ExitCode, R
     let waits = if waits.is_empty() { recorded.options.waits.clone() } else { waits };
     let waits = match read_waits(&waits) {
         Ok(waits) => waits,
-        Err(failures) => return Ok(crate::commands::refuse(failures, Shown { output, quiet }.format(), streams)),
+        Err(failures) => return Ok(crate::commands::refuse(failures, shown.format(), streams)),
     };
     let set = rules(&recorded, &policies)?;
     let effective = effective(&recorded, &set)?;
@@ -52,7 +55,7 @@ pub(super) fn run(arguments: RunsResume, streams: Streams) -> Result<ExitCode, R
         resume,
     };
     let place = Place { state: state_folder, folder, journal, waits, local: false, objects: None };
-    Ok(launch(run, place, Shown { output, quiet }, streams))
+    Ok(launch(run, place, shown, streams))
 }
 
 /// Whether there is anything to take up.

@@ -15,6 +15,11 @@ use crate::report::escape_line;
 /// Names of the handlers. One that is not due never begins; it is no step that was missed.
 const HANDLERS: [&str; 5] = ["onInit", "onSuccess", "onFailure", "onAbort", "onExit"];
 
+/// Whether a name is that of a handler.
+pub(super) fn is_handler(name: &str) -> bool {
+    HANDLERS.contains(&name)
+}
+
 /// A run.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
@@ -195,7 +200,7 @@ impl StepProgress {
             waits: Vec::new(),
             last_line: String::new(),
             end: None,
-            handler: HANDLERS.contains(&name),
+            handler: is_handler(name),
         }
     }
 
