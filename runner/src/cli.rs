@@ -37,7 +37,7 @@ pub enum Command {
     /// Run the steps of a workflow file as Kubernetes Jobs.
     ///
     /// Exit codes: 0 succeeded; 1 a step failed; 2 invalid file or usage, nothing ran; 3 denied by a policy; 4 no usable
-    /// cluster, nothing ran; 130, 143 interrupted.
+    /// cluster, nothing ran; 130, 143 interrupted; 131 detached with Ctrl-\\: `runs resume` takes the run up again.
     Exec(Box<Exec>),
     /// Show every problem of workflow files: exit 0 when there is none, 2 invalid, 3 denied by a policy.
     Check(Check),
@@ -45,6 +45,14 @@ pub enum Command {
     Render(Render),
     /// Print the effective config of a step, each value with the layer it comes from.
     Explain(Explain),
+    /// Look at past and running runs, take them up again, stop them, clear up after them.
+    Runs {
+        /// What to do.
+        #[command(subcommand)]
+        command: Runs,
+    },
+    /// Print the Role that a run needs, with its ServiceAccount and binding: pipe it to `kubectl apply -f -`.
+    Rbac(Rbac),
     /// Print the JSON Schema of the workflow file, for editors.
     Schema,
     /// Serve the embedded cluster on loopback until SIGTERM or Ctrl-C; the first line is the path of a kubeconfig.
@@ -119,6 +127,152 @@ pub struct Exec {
     /// Folder for the state of runs: journals and logs [default: runner in the user's state folder]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+}
+
+/// `runner rbac`.
+#[derive(Debug, Args)]
+pub struct Rbac {
+    /// Workflow file: only the rights and namespaces that it needs [default: all that a run may need]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Namespace in which Jobs are made; repeatable [default: those of the file, else `default`]
+    #[arg(short, long = "namespace", value_name = "NAMESPACE")]
+    pub namespaces: Vec<String>,
+    /// Service account that gets the rights; without its namespace it is in the first one.
+    #[arg(long, value_name = "[NAMESPACE:]NAME", default_value = "runner")]
+    pub service_account: String,
+    /// Rules in force.
+    #[command(flatten)]
+    pub rules: Rules,
+}
+
+/// `runner runs`.
+#[derive(Debug, Subcommand)]
+pub enum Runs {
+    /// Show all runs, newest first: id, workflow, status, when it began, how long it took.
+    List(RunsList),
+    /// Show the steps of a run: how each ended, why, and what was left in the cluster.
+    Show(RunsShow),
+    /// Print the logs of a run; those of one step as they were stored, byte for byte.
+    Logs(RunsLogs),
+    /// Take up a run whose process died or was detached, or of which nobody knows how some steps ended.
+    ///
+    /// Steps that have ended stay as they are, Jobs that are there are found again. Exit codes: those of `exec`.
+    Resume(RunsResume),
+    /// Stop a run: its process if that lives, else its Jobs.
+    Cancel(RunsCancel),
+    /// Delete what runs without a process have left in clusters, then the folders of old runs.
+    Gc(RunsGc),
+}
+
+/// Where the state of runs is.
+#[derive(Debug, Args)]
+pub struct State {
+    /// Folder for the state of runs: journals and logs [default: runner in the user's state folder]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// `runner runs list`.
+#[derive(Debug, Args)]
+pub struct RunsList {
+    /// Where runs are.
+    #[command(flatten)]
+    pub state: State,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+/// `runner runs show`.
+#[derive(Debug, Args)]
+pub struct RunsShow {
+    /// Id of the run.
+    #[arg(value_name = "ID")]
+    pub run: String,
+    /// Where runs are.
+    #[command(flatten)]
+    pub state: State,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+/// `runner runs logs`.
+#[derive(Debug, Args)]
+pub struct RunsLogs {
+    /// Id of the run.
+    #[arg(value_name = "ID")]
+    pub run: String,
+    /// Only this step; its log is printed as it was stored.
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+    /// Only this attempt, from 1 [default: the last one]
+    #[arg(long, value_name = "N", requires = "step")]
+    pub attempt: Option<u32>,
+    /// Go on while the run does.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Where runs are.
+    #[command(flatten)]
+    pub state: State,
+}
+
+/// `runner runs resume`.
+#[derive(Debug, Args)]
+pub struct RunsResume {
+    /// Id of the run.
+    #[arg(value_name = "ID")]
+    pub run: String,
+    /// Where a policy of the run is now, if it was moved; repeatable. It is known by its digest.
+    #[arg(long = "policy", value_name = "PATH")]
+    pub policies: Vec<PathBuf>,
+    /// How long to wait for something, as `pull=5m`, instead of what the run began with; repeatable.
+    #[arg(long = "wait", value_name = "KIND=DURATION")]
+    pub waits: Vec<String>,
+    /// What to show: a live tree on a terminal and lines elsewhere, lines, or a JSON object for each event.
+    #[arg(long, value_enum, default_value_t = Output::Auto)]
+    pub output: Output,
+    /// Show the end of the run only.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Write a JUnit report when the run has ended: a test for each step.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Where runs are.
+    #[command(flatten)]
+    pub state: State,
+}
+
+/// `runner runs cancel`.
+#[derive(Debug, Args)]
+pub struct RunsCancel {
+    /// Id of the run.
+    #[arg(value_name = "ID")]
+    pub run: String,
+    /// Where runs are.
+    #[command(flatten)]
+    pub state: State,
+}
+
+/// `runner runs gc`.
+#[derive(Debug, Args)]
+pub struct RunsGc {
+    /// Only these runs, however old [default: all that are old enough]
+    #[arg(value_name = "ID")]
+    pub runs: Vec<String>,
+    /// Only runs in which nothing happened for so long, as `36h`.
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    pub older_than: String,
+    /// Show what would be deleted, and delete nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete also Jobs that steps wanted to keep.
+    #[arg(long)]
+    pub kept: bool,
+    /// Where runs are.
+    #[command(flatten)]
+    pub state: State,
 }
 
 /// What `exec` shows.

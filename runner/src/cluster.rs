@@ -10,6 +10,7 @@ mod drift;
 mod events;
 mod exchange;
 mod frames;
+mod jobs;
 mod logs;
 mod namespace;
 mod retry;
@@ -25,15 +26,17 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch as watched};
 use tower_service::Service;
 
-pub use connect::{ConnectError, Target, connect};
+pub(crate) use connect::quoted;
+pub use connect::{Address, ConnectError, Target, connect, connect_again};
 pub use delete::{Deleted, Expected};
 use exchange::Connection;
+pub use jobs::RunJob;
 pub use logs::{LogChunk, LogConnection, LogError};
 pub(crate) use retry::Backoff;
 pub use retry::{Failure, Kind as FailureKind};
 pub use sleep::Clock;
 pub use submit::{Created, SubmitError};
-pub use watch::{Attempted, Contact, OpenError, Watched};
+pub use watch::{Attempted, Contact, Earlier, OpenError, Opening, Watched};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -54,7 +57,7 @@ struct Inner {
     kubectl: Option<String>,
     /// The namespace that its context names.
     default_namespace: String,
-    context: Option<String>,
+    address: Address,
     writes: Semaphore,
     /// Of requests and watches.
     backoff: Backoff,
@@ -63,19 +66,14 @@ struct Inner {
 }
 
 impl Cluster {
-    fn new(
-        connection: Connection,
-        kubectl: Option<String>,
-        default_namespace: String,
-        context: Option<String>,
-    ) -> Cluster {
+    fn new(connection: Connection, kubectl: Option<String>, default_namespace: String, address: Address) -> Cluster {
         Cluster {
             inner: Arc::new(Inner {
                 connection,
                 woken: watched::Sender::new(0),
                 kubectl,
                 default_namespace,
-                context,
+                address,
                 writes: Semaphore::new(WRITES_IN_FLIGHT),
                 backoff: Backoff::of_requests(),
                 log_backoff: Backoff::of_logs(),
@@ -110,7 +108,7 @@ impl Cluster {
                 woken: watched::Sender::new(0),
                 kubectl,
                 default_namespace: "default".to_owned(),
-                context: None,
+                address: Address { server: "local".to_owned(), ..Address::default() },
                 writes: Semaphore::new(WRITES_IN_FLIGHT),
                 backoff: Backoff::of_requests().without_chance(),
                 log_backoff: Backoff::of_logs().without_chance(),
@@ -130,7 +128,12 @@ impl Cluster {
 
     /// The context it was reached by, and the namespace that one names.
     pub fn context(&self) -> Option<(&str, &str)> {
-        Some((self.inner.context.as_deref()?, &self.inner.default_namespace))
+        Some((self.inner.address.context.as_deref()?, &self.inner.default_namespace))
+    }
+
+    /// Where it was found.
+    pub fn address(&self) -> &Address {
+        &self.inner.address
     }
 
     /// The machine was asleep: connections are dead, though nothing says so, and credentials may have expired. What is
@@ -144,6 +147,6 @@ impl Cluster {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Cluster").field("context", &self.inner.context).finish_non_exhaustive()
+        formatter.debug_struct("Cluster").field("address", &self.inner.address).finish_non_exhaustive()
     }
 }

@@ -5,13 +5,19 @@ mod completions;
 mod exec;
 mod explain;
 mod local_cluster;
+mod rbac;
 mod render;
+mod runs;
 mod schema;
 
 use std::collections::BTreeMap;
+use std::path::Path;
+
+use model::names::RunId;
 
 use crate::admission::AdmissionError;
 use crate::cli::{Cli, Color, Command, Format, Rules};
+use crate::cluster::quoted;
 use crate::policy_set::{PolicySet, PolicySetError};
 use crate::report::{CheckReport, ExitCode, Failed, Streams};
 use crate::sources::Base;
@@ -26,6 +32,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(arguments) => check::run(arguments, streams),
         Command::Render(arguments) => render::run(arguments, streams),
         Command::Explain(arguments) => explain::run(arguments, streams),
+        Command::Runs { command } => runs::run(command, streams),
+        Command::Rbac(arguments) => rbac::run(arguments, streams),
         Command::Schema => schema::run(streams),
         Command::Completions { shell } => completions::run(shell, streams),
     }
@@ -42,6 +50,12 @@ fn in_force(rules: Rules) -> Result<(PolicySet, Base, Vec<String>), Vec<Failed>>
     params.extend(more_params);
     let set = PolicySet::load(&policies).map_err(|error| failures(&error))?;
     Ok((set, Base::new(base), params))
+}
+
+/// The command that takes a run up again.
+fn resume_command(run: &RunId, state_dir: Option<&Path>) -> String {
+    let state_dir = state_dir.map(|folder| format!(" --state-dir {}", quoted(&folder.display().to_string())));
+    format!("runner runs resume {run}{}", state_dir.unwrap_or_default())
 }
 
 /// What runs the waiting of a command.

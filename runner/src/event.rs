@@ -109,6 +109,11 @@ pub enum EventKind {
         /// Whether nothing is waited for: it is not the first time.
         at_once: bool,
     },
+    /// The run is left as it is and can be taken up again.
+    Resumable {
+        /// The command that does.
+        command: String,
+    },
     /// Something was left in a cluster.
     Leftover(Box<Leftover>),
     /// The run has ended; always the last event.

@@ -61,6 +61,10 @@ pub enum RunStatus {
     Failed,
     /// It was cancelled, or its preconditions were not met.
     Aborted,
+    /// Its process has left it alone; its Jobs go on.
+    Detached,
+    /// Its process died; its Jobs go on.
+    Interrupted,
 }
 
 impl RunStatus {
@@ -72,6 +76,8 @@ impl RunStatus {
             RunStatus::PartiallySucceeded => "partially_succeeded",
             RunStatus::Failed => "failed",
             RunStatus::Aborted => "aborted",
+            RunStatus::Detached => "detached",
+            RunStatus::Interrupted => "interrupted",
         }
     }
 }

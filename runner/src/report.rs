@@ -6,9 +6,11 @@ mod explain;
 mod github;
 mod junit;
 mod problems;
+mod rbac;
 mod render;
 mod replacement;
 mod run;
+mod runs;
 mod sarif;
 
 use std::fmt::Write as _;
@@ -27,8 +29,10 @@ pub use explain::{ExplainedStep, explain, field_path};
 pub use github::github;
 pub use junit::junit;
 pub use problems::{CheckReport, PolicyInForce, show_problems, summary};
+pub use rbac::{Rbac, RbacRule};
 pub use render::render;
 pub use run::{Output, ReportError, RunReporter, RunStreams, Sink, Size, spawn};
+pub use runs::{Listed, run_document, run_table, show_run};
 pub use sarif::sarif;
 
 /// The two streams of the program.
@@ -66,6 +70,25 @@ impl Streams {
         let mut stream = AutoStream::new(io::stdout().lock(), self.stdout);
         let written = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
         self.written(written)
+    }
+
+    /// Writes a piece of data, byte for byte.
+    ///
+    /// # Errors
+    /// When it cannot be written; also when its reader has gone away: nothing more is worth doing.
+    pub fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut stream = io::stdout().lock();
+        stream.write_all(bytes).and_then(|()| stream.flush())
+    }
+
+    /// Whether data goes to a terminal.
+    pub fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Tells something that may be wrong.
+    pub fn warning(&self, text: &str) {
+        self.words(&format!("{YELLOW}warning{RESET}: {}\n", escape_line(text)));
     }
 
     fn written(&self, written: io::Result<()>) -> ExitCode {
@@ -199,7 +222,7 @@ const YELLOW: anstyle::Style = anstyle::AnsiColor::Yellow.on_default().bold();
 const RESET: anstyle::Reset = anstyle::Reset;
 
 /// Text from outside with its control characters made visible, so that none reaches the terminal. Line ends stay.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() && character != '\n' || is_direction(character) {

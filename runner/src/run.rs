@@ -6,19 +6,22 @@
 mod attempts;
 mod clusters;
 mod graph;
+mod resume;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
+use jiff::Timestamp;
 use model::config::{CleanupPolicy, DEFAULT_NAMESPACE};
 use model::names::RunId;
 use model::problem::{Problem, Severity};
 use model::report::Report;
 use model::workflow::Step;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -27,18 +30,19 @@ use crate::admission::{Admission, AdmissionError, Admitted, admit, kubeconfig};
 use crate::cluster::{OpenError, Target};
 use crate::event::{EventKind, Events, JobName, StepEnd};
 use crate::interpolate::Scope;
-use crate::journal::{Entry, Journal, RunFolder};
+use crate::journal::{Entry, History, Journal, RecordedAttempt, RunFolder, StepEnded, StepHistory, VERSION};
 use crate::manifest;
 use crate::outcome::{Outcome, Reason, RunStatus, StepStatus, Verdict};
 use crate::plan::Effective;
 use crate::policy_set::PolicySet;
 use crate::report::ExitCode;
 use crate::step::waits::{WaitKind, Waits};
-use crate::step::{Attempt, Cleanup, DEFAULT_GRACE, Policy, Shared, Stop};
+use crate::step::{Attempt, Begin, Cleanup, DEFAULT_GRACE, Owed, Policy, Shared, Stop};
 
 pub use attempts::{Attempts, CountError, Next};
 pub use clusters::{Clusters, ReachError};
 pub use graph::{Graph, Settled};
+use resume::Restored;
 
 /// Logs that are followed at once, at most: each is a connection.
 const LOGS_AT_ONCE: usize = 64;
@@ -46,12 +50,15 @@ const LOGS_AT_ONCE: usize = 64;
 const ENDED_LOGS_AT_ONCE: usize = 16;
 
 /// What is asked of a run from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Signal {
     /// SIGINT.
     Interrupt,
     /// SIGTERM or SIGHUP.
     Terminate,
+    /// SIGQUIT: the Jobs shall go on without this process.
+    Detach,
 }
 
 impl Signal {
@@ -60,6 +67,7 @@ impl Signal {
         match self {
             Signal::Interrupt => ExitCode::Interrupted,
             Signal::Terminate => ExitCode::Terminated,
+            Signal::Detach => ExitCode::Detached,
         }
     }
 }
@@ -78,6 +86,10 @@ pub struct Run {
     pub max_active: usize,
     /// The step whose code the program ends with.
     pub exit_code_from: Option<String>,
+    /// The state in which an earlier process left it; none: it begins.
+    pub earlier: Option<Arc<History>>,
+    /// The command that takes it up again.
+    pub resume: String,
 }
 
 /// How a run ended.
@@ -121,6 +133,7 @@ impl Run {
         mut signals: impl Stream<Item = Signal> + Unpin,
     ) -> RunEnd {
         let began = Instant::now();
+        let lasted = self.earlier.as_ref().map_or(Duration::ZERO, |earlier| since(earlier.started));
         let workflow = self.effective.workflow();
         events.run(EventKind::RunStarted {
             run: self.id.to_string(),
@@ -139,23 +152,43 @@ impl Run {
             log_slots,
             ended_log_slots,
             told_of_logs: AtomicBool::new(false),
+            in_cluster: AtomicUsize::new(0),
+            resume: self.resume.clone(),
         });
         // Each review keeps a core busy; more at once would only let them wait for each other, against their clocks.
         let reviews = Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from));
-        let started = Entry::RunStarted { run: self.id.to_string(), workflow: workflow.name.clone() };
-        shared.remember(started).await;
+        let is_resumed = self.earlier.is_some();
+        let started = Entry::RunStarted {
+            version: VERSION,
+            run: self.id.to_string(),
+            workflow: workflow.name.clone(),
+            steps: workflow.all_steps().map(|step| step.name.clone()).collect(),
+            local: clusters.is_local(),
+        };
+        shared.remember(if is_resumed { Entry::RunResumed } else { started }).await;
         let context = Arc::new(Context { run: self, clusters, shared: shared.clone(), folder, reviews });
         let opened = tokio::select! {
             opened = context.open_clusters() => opened,
-            Some(signal) = signals.next() => Err(RunEnd { status: RunStatus::Aborted, exit_code: signal.exit_code() }),
+            Some(signal) = stops(&mut signals) => {
+                Err(RunEnd { status: RunStatus::Aborted, exit_code: signal.exit_code() })
+            }
         };
         let end = match opened {
             Ok(()) => context.clone().work(signals).await,
+            // What an earlier process began goes on, and is taken up another time.
+            Err(end) if is_resumed => RunEnd { status: RunStatus::Interrupted, ..end },
             Err(end) => end,
         };
         let (status, exit_code) = (end.status, end.exit_code.number());
-        shared.remember(Entry::RunEnded { status, exit_code }).await;
-        shared.events.run(EventKind::RunEnded { status, exit_code, took: began.elapsed() });
+        match status {
+            RunStatus::Interrupted => {}
+            RunStatus::Detached => shared.remember(Entry::Detached).await,
+            _ => shared.remember(Entry::RunEnded { status, exit_code }).await,
+        }
+        if matches!(status, RunStatus::Interrupted | RunStatus::Detached) {
+            shared.events.run(EventKind::Resumable { command: context.run.resume.clone() });
+        }
+        shared.events.run(EventKind::RunEnded { status, exit_code, took: lasted.saturating_add(began.elapsed()) });
         end
     }
 }
@@ -193,6 +226,8 @@ impl Context {
             let text = "`kubeconfig` and `context` of the config are not used: `--local`".to_owned();
             self.shared.events.run(EventKind::Note { text });
         }
+        // A namespace that only earlier attempts know is named by them.
+        known.extend(self.begun_places().map(|(target, namespace)| (target, Some(namespace))));
         let opened = known.iter().map(|(target, namespace)| {
             self.clusters.reach(target, namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE), namespace.is_some())
         });
@@ -214,13 +249,28 @@ impl Context {
     async fn work(self: Arc<Self>, mut signals: impl Stream<Item = Signal> + Unpin) -> RunEnd {
         let workflow = self.run.effective.workflow();
         let mut graph = Graph::new(workflow, self.run.max_active);
-        let (stop, stopped) = watch::channel(Stop::No);
-        let mut first_signal = None;
+        let mut first_signal = self.stopped_before();
+        let (stop, stopped) = watch::channel(if first_signal.is_some() { Stop::Gently } else { Stop::No });
         let mut steps = JoinSet::new();
         let mut cleanups = JoinSet::new();
         let mut places = HashMap::new();
         let mut kept = 0;
         let mut codes = Codes::default();
+        for Restored { place, end, cleanup } in self.restore(&mut graph).await {
+            kept += usize::from(end.kept);
+            codes.note(&end, self.is_asked_for(place));
+            self.tell_end(place, end);
+            if let Some(cleanup) = cleanup {
+                cleanups.spawn(cleanup.run(stopped.clone()));
+            }
+        }
+        for place in self.begin(&mut graph) {
+            let task = steps.spawn(self.clone().step(place, stopped.clone()));
+            places.insert(task.id(), place);
+        }
+        if first_signal.is_some() {
+            graph.stop();
+        }
         loop {
             for place in graph.start() {
                 let task = steps.spawn(self.clone().step(place, stopped.clone()));
@@ -251,6 +301,14 @@ impl Context {
                 }
                 Some(_) = cleanups.join_next() => {}
                 Some(signal) = signals.next() => {
+                    if signal == Signal::Detach {
+                        let before = *stop.borrow();
+                        match self.cannot_detach(before) {
+                            None => return self.detach(steps, cleanups, signals).await,
+                            Some(text) => self.shared.events.run(EventKind::Warning { text }),
+                        }
+                        continue;
+                    }
                     let before = *stop.borrow();
                     let next = match before {
                         Stop::No => Stop::Gently,
@@ -259,7 +317,11 @@ impl Context {
                         Stop::AtOnce => break,
                     };
                     self.shared.events.run(EventKind::Stopping { at_once: next == Stop::AtOnce });
-                    first_signal.get_or_insert(signal);
+                    if first_signal.is_none() {
+                        // Whoever takes the run up must go on with stopping it.
+                        self.shared.remember(Entry::Stopping { signal }).await;
+                        first_signal = Some(signal);
+                    }
                     graph.stop();
                     stop.send_replace(next);
                 }
@@ -284,7 +346,12 @@ impl Context {
 
     async fn ended(&self, place: usize, end: StepEnd) {
         let Some(step) = self.run.effective.workflow().steps.get(place) else { return };
-        self.shared.remember(Entry::StepEnded { step: step.name.clone(), status: end.status }).await;
+        self.shared.remember(Entry::StepEnded(StepEnded::of(&step.name, &end))).await;
+        self.tell_end(place, end);
+    }
+
+    fn tell_end(&self, place: usize, end: StepEnd) {
+        let Some(step) = self.run.effective.workflow().steps.get(place) else { return };
         self.shared.events.step(&Arc::from(step.name.as_str()), EventKind::StepEnded(Box::new(end)));
     }
 
@@ -296,17 +363,28 @@ impl Context {
             return StepDone { place, end, cleanup: None };
         };
         let name: Arc<str> = Arc::from(step.name.as_str());
-        match self.clone().prepare(place, &name).await {
+        let open = self.recorded(&name).and_then(|step| step.open_attempt());
+        let lasted = open.map_or(Duration::ZERO, |open| since(open.began));
+        let attempt = match open {
+            Some(open) if open.ended.is_some() => return self.decided(place, open, lasted).await,
+            Some(open) if open.uid.is_some() => self.take_up(&name, open).await,
+            open => self.clone().prepare(place, &name, open).await,
+        };
+        let took = || lasted.saturating_add(began.elapsed());
+        match attempt {
             Err(verdict) => {
-                let end = StepEnd::of(verdict, began.elapsed());
-                StepDone { place, end, cleanup: None }
+                let cleanup = match open {
+                    // A Job that an earlier process intended may have come to be.
+                    Some(open) => self.owed(&name, open, Owed::LookFor).await,
+                    None => None,
+                };
+                let end = StepEnd::of(verdict, took());
+                StepDone { place, end, cleanup }
             }
             Ok(attempt) => {
-                let job =
-                    JobName { namespace: attempt.job.namespace().to_owned(), name: attempt.job.name().to_string() };
-                let log = attempt.log.clone();
+                let (job, log) = (attempt.job.clone(), attempt.log.clone());
                 let ended = attempt.run(stop.clone()).await;
-                let mut end = StepEnd::of(ended.verdict, began.elapsed());
+                let mut end = StepEnd::of(ended.verdict, took());
                 end.job = Some(job);
                 end.kept = ended.cleanup.is_kept();
                 end.log = log.exists().then_some(log);
@@ -328,8 +406,14 @@ impl Context {
     }
 
     /// The last gate: the rules are asked about the final values, then the cluster is reached. An error is the verdict.
-    async fn prepare(self: Arc<Self>, place: usize, name: &Arc<str>) -> Result<Attempt, Verdict> {
-        const FIRST: u32 = 1;
+    /// `open`: an attempt that an earlier process intended, without a word on what came of it.
+    async fn prepare(
+        self: Arc<Self>,
+        place: usize,
+        name: &Arc<str>,
+        open: Option<&RecordedAttempt>,
+    ) -> Result<Attempt, Verdict> {
+        let number = self.recorded(name).map_or(1, StepHistory::attempt);
         let asked = self.clone();
         // Components run on threads that may block. The semaphore is never closed.
         let permit = self.reviews.acquire().await;
@@ -360,18 +444,20 @@ impl Context {
             Some(CleanupPolicy::Keep) => Policy::Keep,
             _ => Policy::Delete,
         };
-        let job = manifest::build(&admitted, FIRST);
+        let job = manifest::build(&admitted, number);
         if let Some(why) = job.too_large() {
             return Err(Verdict::new(invalid(), format!("[{}] {why}", model::problem::code::RANGE)));
         }
         let grace = config.termination_grace_period_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         Ok(Attempt {
             step: name.clone(),
-            number: FIRST,
-            job,
+            number,
+            job: JobName { namespace: job.namespace().to_owned(), name: job.name().to_string() },
+            begin: Begin::Create { job: Box::new(job), intended: open.map(|open| open.digest.clone()) },
+            target,
             policy,
             grace: grace.map_or(DEFAULT_GRACE, Duration::from_secs),
-            log: self.folder.log(name, FIRST),
+            log: self.folder.log(name, number),
             cluster,
             watched,
             shared: self.shared.clone(),
@@ -383,6 +469,21 @@ impl Context {
         let step: &Step = effective.workflow().steps.get(place)?;
         Some(admit(set, effective, step, scope, id))
     }
+}
+
+/// The next signal that stops; there is nothing to detach from yet.
+async fn stops(signals: &mut (impl Stream<Item = Signal> + Unpin)) -> Option<Signal> {
+    while let Some(signal) = signals.next().await {
+        if signal != Signal::Detach {
+            return Some(signal);
+        }
+    }
+    None
+}
+
+/// How long ago that was, by the clock of this machine.
+fn since(time: Timestamp) -> Duration {
+    Duration::try_from(Timestamp::now().duration_since(time)).unwrap_or_default()
 }
 
 fn invalid() -> Outcome {

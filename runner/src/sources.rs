@@ -92,6 +92,18 @@ impl Sources {
         self
     }
 
+    /// The same with values that were kept.
+    #[must_use]
+    pub fn with_command_line(mut self, values: Map<String, Value>) -> Sources {
+        self.command_line = values;
+        self
+    }
+
+    /// What the command line says about the cluster.
+    pub fn of_command_line(&self) -> &Map<String, Value> {
+        &self.command_line
+    }
+
     /// The layer of the command line; none: it says nothing.
     pub(crate) fn command_line(&self) -> Option<Layer> {
         (!self.command_line.is_empty()).then(|| layer_of_values(Origin::CommandLine, self.command_line.clone()))

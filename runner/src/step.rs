@@ -12,6 +12,7 @@
 mod cleanup;
 pub mod facts;
 mod follow;
+pub mod log_file;
 pub mod log_stream;
 mod timers;
 pub mod verdict;
@@ -21,7 +22,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,9 +32,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Attempted, Cluster, Created, Deleted, Expected, FailureKind, SubmitError, Watched};
+use crate::cluster::{self, Attempted, Cluster, Created, Deleted, Expected, FailureKind, SubmitError, Watched};
 use crate::event::{AttemptState, EventKind, Events, JobName};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, LogHistory};
 use crate::manifest::Job;
 use crate::outcome::{Outcome, Reason, Verdict};
 use facts::Facts;
@@ -42,7 +43,7 @@ use timers::Timers;
 use verdict::{Allowance, Decision, EventsOf, FailedInit, JobAtEnd, Judgement, Open, Wait, judge};
 use waits::{WaitKind, Waits};
 
-pub use cleanup::{Cleanup, Policy};
+pub use cleanup::{Cleanup, Owed, Policy, Target};
 
 /// Grace period of a pod that names none.
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
@@ -65,15 +66,24 @@ pub struct Shared {
     pub ended_log_slots: Arc<Semaphore>,
     /// Whether it was told that the right to read logs is missing: once is enough.
     pub told_of_logs: AtomicBool,
+    /// Attempts whose Job exists and that are not decided.
+    pub in_cluster: AtomicUsize,
+    /// The command that takes the run up again.
+    pub resume: String,
 }
 
 impl Shared {
     /// Writes to the journal; that it cannot be written is told once.
     pub async fn remember(&self, entry: Entry) {
-        if let Err(error) = self.journal.write(entry).await {
-            let text = format!("the journal cannot be written ({error}): this run cannot be resumed");
-            self.events.run(EventKind::Warning { text });
-        }
+        remember(&self.journal, &self.events, entry).await;
+    }
+}
+
+/// Writes to the journal; that it cannot be written is told once.
+pub async fn remember(journal: &Journal, events: &Events, entry: Entry) {
+    if let Err(error) = journal.write(entry).await {
+        let text = format!("the journal cannot be written ({error}): this run cannot be resumed");
+        events.run(EventKind::Warning { text });
     }
 }
 
@@ -95,8 +105,12 @@ pub struct Attempt {
     pub step: Arc<str>,
     /// From 1.
     pub number: u32,
-    /// What is created.
-    pub job: Job,
+    /// How it begins.
+    pub begin: Begin,
+    /// Namespace and name of its Job.
+    pub job: JobName,
+    /// How the config names the cluster.
+    pub target: cluster::Target,
     /// What becomes of the Job after an ordinary end.
     pub policy: Policy,
     /// Grace period of its pods.
@@ -109,6 +123,25 @@ pub struct Attempt {
     pub watched: Arc<Watched>,
     /// What all attempts share.
     pub shared: Arc<Shared>,
+}
+
+/// How an attempt begins.
+#[derive(Debug)]
+pub enum Begin {
+    /// Its Job is created.
+    Create {
+        /// What is created.
+        job: Box<Job>,
+        /// Digest of what an earlier process was about to create: if that has come to be, it is the Job.
+        intended: Option<String>,
+    },
+    /// Its Job was created by an earlier process.
+    TakeUp {
+        /// Its uid.
+        uid: String,
+        /// How far its log was read.
+        log: Box<LogHistory>,
+    },
 }
 
 /// An attempt that has ended; its Job may still be there.
@@ -138,37 +171,36 @@ impl Attempt {
     /// # Cancellation
     /// The Job stays. To stop an attempt, `stop` is set.
     pub async fn run(self, mut stop: watch::Receiver<Stop>) -> Ended {
-        let place = JobName { namespace: self.job.namespace().to_owned(), name: self.job.name().to_string() };
-        self.tell(EventKind::StepStarted { job: place, log: self.log.clone() });
-        self.state(AttemptState::Creating, None, false);
-        self.remember(Entry::JobIntended {
-            step: self.step.to_string(),
-            attempt: self.number,
-            kubectl: self.cluster.kubectl(self.job.namespace(), "").map(|command| command.trim_end().to_owned()),
-            namespace: self.job.namespace().to_owned(),
-            job: self.job.name().to_string(),
-            digest: self.job.digest().to_owned(),
-        })
-        .await;
-        let attempted = self.watched.attempt(self.job.name().as_str(), Facts::new(None));
-        let uid = match self.create(&attempted, &stop).await {
-            Ok(uid) => uid,
+        self.tell(EventKind::StepStarted { job: self.job.clone(), log: self.log.clone() });
+        let attempted = self.watched.attempt(&self.job.name);
+        let begun = match &self.begin {
+            Begin::Create { job, intended } => {
+                let created = self.create(job, intended.as_deref(), &attempted, &stop).await;
+                created.map(|uid| (uid, LogHistory::default()))
+            }
+            Begin::TakeUp { uid, log } => {
+                self.take_up(uid, &attempted, &stop).await.map(|()| (uid.clone(), LogHistory::clone(log)))
+            }
+        };
+        let (uid, log) = match begun {
+            Ok(begun) => begun,
             Err(NotCreated { verdict, cleanup }) => {
                 return self.finished(verdict, cleanup.of_attempt(attempted), Vec::new()).await;
             }
         };
 
+        let in_cluster = InCluster::new(&self.shared);
         let decided = CancellationToken::new();
         let follow = Follow {
             cluster: self.cluster.clone(),
-            namespace: self.job.namespace().to_owned(),
+            namespace: self.job.namespace.clone(),
             facts: attempted.facts(),
             decided: decided.clone(),
             step: self.step.clone(),
             attempt: self.number,
             shared: self.shared.clone(),
         };
-        let mut following = AbortOnDrop(tokio::spawn(follow.run(self.log.clone())));
+        let mut following = AbortOnDrop(tokio::spawn(follow.run(self.log.clone(), log)));
 
         let by_stop = stop.clone();
         // The first fact that decides wins: what has happened goes before who asks.
@@ -186,6 +218,7 @@ impl Attempt {
             Ok(Err(OutOfContact(verdict))) => (verdict, Cleanup::leave_alone(self.target(Expected::Uid(uid)))),
             Err(stop) => self.stop(&attempted, uid, stop).await,
         };
+        drop(in_cluster);
         self.state(AttemptState::Draining, verdict.pod.clone(), false);
         decided.cancel();
         let patience = self.shared.waits.get(WaitKind::Drain) * 2;
@@ -220,12 +253,51 @@ impl Attempt {
         }
     }
 
+    /// Takes up a Job that an earlier process created: it is there, or has gone, or another one has its name.
+    async fn take_up(&self, uid: &str, attempted: &Attempted, stop: &watch::Receiver<Stop>) -> Result<(), NotCreated> {
+        attempted.created(uid, None);
+        let is_gone = attempted.facts().borrow().job_gone();
+        if !is_gone {
+            return Ok(());
+        }
+        if *stop.borrow() >= Stop::Gently {
+            // The earlier process was told to delete it, and has.
+            return Err(NotCreated { verdict: self.cancelled(), cleanup: Cleanup::done(self.of_uid(uid)) });
+        }
+        // No answer is no other Job: what the watches saw decides then.
+        match self.cluster.uid_of_job(&self.job.namespace, &self.job.name).await {
+            Ok(Some(other)) if other != uid => {
+                let words = format!("another Job is called `{}` now: that of this attempt is gone", self.job.name);
+                let verdict = Verdict::new(Outcome::failed(None, Reason::NameConflict), words);
+                Err(NotCreated { verdict, cleanup: Cleanup::done(self.of_uid(uid)) })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Creates the Job.
-    async fn create(&self, attempted: &Attempted, stop: &watch::Receiver<Stop>) -> Result<String, NotCreated> {
+    async fn create(
+        &self,
+        job: &Job,
+        intended: Option<&str>,
+        attempted: &Attempted,
+        stop: &watch::Receiver<Stop>,
+    ) -> Result<String, NotCreated> {
+        self.state(AttemptState::Creating, None, false);
+        self.remember(Entry::JobIntended {
+            step: self.step.to_string(),
+            attempt: self.number,
+            target: self.target.clone(),
+            job: self.job.clone(),
+            digest: job.digest().to_owned(),
+            cleanup: self.policy,
+            grace_seconds: self.grace.as_secs(),
+        })
+        .await;
         let [limit, leaving] = [WaitKind::Api, WaitKind::Delete].map(|kind| self.shared.waits.get(kind));
         let mut timers = Timers::new(&self.shared.waits, &self.shared.events);
         let mut has_waited = false;
-        let tell = |failure: &crate::cluster::Failure| {
+        let tell = |failure: &cluster::Failure| {
             timers.run(vec![match failure.kind {
                 FailureKind::Conflict => self.wait(WaitKind::Delete, format!("its name is not free yet: {failure}")),
                 _ => self.wait(WaitKind::Api, format!("the cluster does not take the Job: {failure}")),
@@ -236,7 +308,8 @@ impl Attempt {
         let mut stop = stop.clone();
         let given_up = stopped(&mut stop, Stop::Gently);
         // Whether there may be a Job, and then whether a request for it was never answered.
-        let (verdict, may_come) = match self.cluster.submit(&self.job, limit, leaving, given_up, tell).await {
+        let submitted = self.cluster.submit(job, intended, limit, leaving, given_up, tell).await;
+        let (verdict, may_come) = match submitted {
             Ok(created) => {
                 self.remember(Entry::JobCreated {
                     step: self.step.to_string(),
@@ -252,7 +325,9 @@ impl Attempt {
                 return Ok(created.uid);
             }
             Err(error) => match &error {
-                SubmitError::Stopped { may_exist, unanswered } => (self.cancelled(), may_exist.then_some(*unanswered)),
+                SubmitError::Stopped { may_exist, unanswered } => {
+                    (self.cancelled(), (*may_exist || intended.is_some()).then_some(*unanswered))
+                }
                 SubmitError::Unreachable { .. } => {
                     (Verdict::new(Outcome::failed(None, Reason::ClusterUnreachable), error.to_string()), Some(true))
                 }
@@ -261,12 +336,15 @@ impl Attempt {
                 }
                 SubmitError::Refused(failure) => {
                     let mut verdict = Verdict::new(Outcome::failed(None, Reason::CreateRefused), error.to_string());
-                    verdict.hint = (failure.kind == FailureKind::TooLarge).then(|| self.job.largest_fields());
-                    (verdict, None)
+                    verdict.hint = (failure.kind == FailureKind::TooLarge).then(|| job.largest_fields());
+                    // What an earlier process intended may have come to be.
+                    let may_come = intended.is_some().then_some(false);
+                    (verdict, may_come)
                 }
             },
         };
-        let target = self.target(Expected::Digest(self.job.digest().to_owned()));
+        let digests = intended.into_iter().chain([job.digest()]).map(str::to_owned).collect();
+        let target = self.target(Expected::Digest(digests));
         let cleanup = match may_come {
             Some(unanswered) => Cleanup::look_for(target, unanswered),
             None => Cleanup::done(target),
@@ -308,7 +386,7 @@ impl Attempt {
                         return Ok(*decision);
                     }
                     // Why it is gone nobody tells who does not ask.
-                    if self.cluster.is_namespace_gone(&self.job).await {
+                    if self.cluster.is_namespace_gone(&self.job.namespace, &self.job.name).await {
                         attempted.learn(Facts::see_namespace_gone);
                     }
                     continue;
@@ -381,7 +459,7 @@ impl Attempt {
         }
         decision.add_warnings(&attempted.facts().borrow());
         if let Some(FailedInit { pod, container }) = &decision.failed_init {
-            let lines = self.cluster.last_log_lines(self.job.namespace(), pod, container).await;
+            let lines = self.cluster.last_log_lines(&self.job.namespace, pod, container).await;
             decision.verdict.message.extend(lines.iter().map(|line| format!("\n{container}: {line}")));
         }
         decision.verdict
@@ -393,21 +471,20 @@ impl Attempt {
 
     /// The events of an object, which say why something is missing or stuck; none without the right to list them.
     async fn listed(&self, uid: String) -> (String, Vec<Event>) {
-        let events = self.cluster.events_of(self.job.namespace(), &uid).await.unwrap_or_default();
+        let events = self.cluster.events_of(&self.job.namespace, &uid).await.unwrap_or_default();
         (uid, events)
     }
 
-    fn out_of_contact(&self, failure: &crate::cluster::Failure) -> OutOfContact {
+    fn out_of_contact(&self, failure: &cluster::Failure) -> OutOfContact {
         let why = match failure.kind {
             FailureKind::Unauthorized => "the cluster no longer takes the credentials, fresh ones neither",
             FailureKind::Forbidden | FailureKind::NotFound => "the cluster no longer shows the Job",
             _ => "the cluster stayed away",
         };
         let mut verdict = Verdict::new(Outcome::Lost, format!("{why}, so nobody knows how it ended: {failure}"));
-        let look = self.cluster.kubectl(self.job.namespace(), &format!("get job {}", self.job.name()));
-        verdict.hint = look.map(|look| {
-            format!("the Job was left alone: look with `{look}`, go on with `runner runs resume {}`", self.run_id())
-        });
+        let look = self.cluster.kubectl(&self.job.namespace, &format!("get job {}", self.job.name));
+        verdict.hint =
+            look.map(|look| format!("the Job was left alone: look with `{look}`, go on with `{}`", self.shared.resume));
         OutOfContact(verdict)
     }
 
@@ -447,14 +524,14 @@ impl Attempt {
 
     /// Deletes the Job and, where the right is there, kills its pods.
     async fn kill(&self, attempted: &Attempted, expected: &Expected) {
-        let namespace = self.job.namespace();
+        let namespace = &self.job.namespace;
         let pods: Vec<(String, String)> = {
             let facts = attempted.facts();
             let facts = facts.borrow();
             facts.pods().into_iter().map(|pod| (pod.name.to_string(), pod.uid.to_string())).collect()
         };
         let kill = pods.iter().map(|(name, uid)| self.cluster.kill_pod(namespace, name, uid));
-        let name = self.job.name().as_str();
+        let name = &self.job.name;
         // Whether it worked is seen, not believed.
         let _ = tokio::join!(
             futures_util::future::join_all(kill),
@@ -468,13 +545,17 @@ impl Attempt {
         Verdict::new(Outcome::Cancelled { reason: Reason::Cancelled }, "the run was cancelled")
     }
 
-    fn target(&self, expected: Expected) -> cleanup::Target {
-        cleanup::Target {
+    fn of_uid(&self, uid: &str) -> Target {
+        self.target(Expected::Uid(uid.to_owned()))
+    }
+
+    fn target(&self, expected: Expected) -> Target {
+        Target {
             step: self.step.clone(),
             attempt: self.number,
             cluster: self.cluster.clone(),
-            namespace: self.job.namespace().to_owned(),
-            name: self.job.name().to_string(),
+            namespace: self.job.namespace.clone(),
+            name: self.job.name.clone(),
             grace: self.grace,
             expected,
             shared: self.shared.clone(),
@@ -497,15 +578,11 @@ impl Attempt {
             step: self.step.to_string(),
             attempt: self.number,
             verdict: verdict.clone(),
+            owed: cleanup.owed(),
         })
         .await;
         self.state(AttemptState::Finished, verdict.pod.clone(), false);
         Ended { verdict, cleanup, last_lines }
-    }
-
-    fn run_id(&self) -> &str {
-        let annotations = self.job.as_manifest().metadata.annotations.as_ref();
-        annotations.and_then(|annotations| annotations.get(crate::manifest::RUN_ID)).map_or("ID", String::as_str)
     }
 
     fn state(&self, state: AttemptState, pod: Option<String>, suspended: bool) {
@@ -518,6 +595,22 @@ impl Attempt {
 
     async fn remember(&self, entry: Entry) {
         self.shared.remember(entry).await;
+    }
+}
+
+/// Counts an attempt among those whose Job exists, as long as it lives.
+struct InCluster(Arc<Shared>);
+
+impl InCluster {
+    fn new(shared: &Arc<Shared>) -> InCluster {
+        shared.in_cluster.fetch_add(1, Ordering::Relaxed);
+        InCluster(shared.clone())
+    }
+}
+
+impl Drop for InCluster {
+    fn drop(&mut self) {
+        self.0.in_cluster.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use http_body_util::{BodyExt as _, Empty};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
 use local_cluster::{LocalCluster, Options, Request, Server};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -57,15 +58,36 @@ impl Served {
     /// # Errors
     /// When it is not answered with a list.
     pub fn list(&self, path: &str) -> Result<Vec<Value>> {
-        let request = http::Request::get(path).body(Empty::<&[u8]>::new())?;
+        let mut list = self.ask(http::Request::get(path), None)?;
+        let items = list.get_mut("items").and_then(Value::as_array_mut);
+        items.map(std::mem::take).with_context(|| format!("`{path}` is no list"))
+    }
+
+    /// Creates an object in a collection.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn create(&self, path: &str, object: &Value) -> Result<Value> {
+        self.ask(http::Request::post(path).header("content-type", "application/json"), Some(object))
+    }
+
+    /// Deletes an object, and what belongs to it in the background.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn delete(&self, path: &str) -> Result<Value> {
+        self.ask(http::Request::delete(format!("{path}?propagationPolicy=Background")), None)
+    }
+
+    fn ask(&self, request: http::request::Builder, body: Option<&Value>) -> Result<Value> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = request.body(Full::new(Bytes::from(body)))?;
         let mut cluster = self.cluster.clone();
         let answer = self.runtime.block_on(async move {
             let answer = cluster.call(request).await?;
             Ok::<_, anyhow::Error>(answer.into_body().collect().await?.to_bytes())
         })?;
-        let mut list: Value = serde_json::from_slice(&answer)?;
-        let items = list.get_mut("items").and_then(Value::as_array_mut);
-        items.map(std::mem::take).with_context(|| format!("`{path}` is no list"))
+        Ok(serde_json::from_slice(&answer)?)
     }
 }
 

@@ -141,6 +141,34 @@ impl Runner {
         self.command.spawn().with_context(|| format!("{:?} cannot be started", self.command))
     }
 
+    /// Runs it from a shell that does something before.
+    #[must_use]
+    pub fn after(self, script: &str) -> Runner {
+        let Runner { command, stdout } = self;
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("{script}; exec \"$0\" \"$@\"")])
+            .arg(command.get_program())
+            .args(command.get_args());
+        shell
+            .env_clear()
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .stdin(Stdio::null());
+        if let Some(folder) = command.get_current_dir() {
+            shell.current_dir(folder);
+        }
+        Runner { command: shell, stdout }
+    }
+
+    /// Starts and does not wait; nobody reads what it says.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_quiet(mut self) -> Result<Child> {
+        self.command.stdout(self.stdout.take().unwrap_or_else(Stdio::null)).stderr(Stdio::null());
+        self.command.spawn().with_context(|| format!("{:?} cannot be started", self.command))
+    }
+
     /// Runs to the end.
     ///
     /// # Errors

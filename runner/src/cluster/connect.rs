@@ -4,11 +4,12 @@
 //! named but cannot be used is an error: nothing falls back to another cluster.
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
+use serde::{Deserialize, Serialize};
 
 use super::exchange::Connection;
 use super::{Cluster, Failure};
@@ -17,12 +18,27 @@ use super::{Cluster, Failure};
 const CREDENTIALS: Duration = Duration::from_secs(60);
 
 /// What a layer of the config says about the cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// Kubeconfig file, an absolute path; none: the usual rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<PathBuf>,
     /// Context in it; none: its current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
+}
+
+/// Where a cluster was found: enough to find the same one again, although a current context or `KUBECONFIG` has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Address {
+    /// The kubeconfig files, absolute paths, merged in this order; none: the credentials of the pod, or the embedded
+    /// cluster.
+    pub kubeconfigs: Vec<PathBuf>,
+    /// The context in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// URL of the API server.
+    pub server: String,
 }
 
 /// There is no client for a cluster.
@@ -56,6 +72,16 @@ pub enum ConnectError {
         /// Why.
         reason: String,
     },
+    /// What led to a cluster leads to another one now.
+    #[error("the cluster of the run was `{before}`; kubeconfig `{file}` now leads to `{now}`")]
+    Elsewhere {
+        /// The kubeconfig.
+        file: String,
+        /// URL of the server then.
+        before: String,
+        /// URL of the server now.
+        now: String,
+    },
     /// The credentials did not come in time.
     #[error("no credentials after {} s: a credential plugin of `{file}` does not answer", CREDENTIALS.as_secs())]
     Slow {
@@ -72,6 +98,9 @@ impl ConnectError {
                 "name one with `--kubeconfig`, `--context` or `KUBECONFIG`, or try it without a cluster: `--local`",
             ),
             ConnectError::Kubeconfig { .. } => Some("`kubectl config get-contexts` lists what a kubeconfig holds"),
+            ConnectError::Elsewhere { .. } => {
+                Some("make its context lead there again; nothing is done in another cluster")
+            }
             ConnectError::NoHome => Some("set `HOME`, or name a file with `--kubeconfig`"),
             ConnectError::Credentials { .. } | ConnectError::InCluster { .. } | ConnectError::Slow { .. } => None,
         }
@@ -84,91 +113,127 @@ impl ConnectError {
 /// # Errors
 /// When what is named is missing, broken or unknown, or nothing is named.
 pub async fn connect(target: &Target) -> Result<Cluster, ConnectError> {
-    let Reached { client, server, default_namespace, context } = reach(target).await?;
+    connect_by(files(target)?, target.context.clone()).await
+}
+
+/// Makes a client for a cluster that was found before, by the same files and context.
+///
+/// # Errors
+/// As [`connect`], and when they lead to another server now.
+pub async fn connect_again(address: &Address) -> Result<Cluster, ConnectError> {
+    let cluster = connect_by(address.kubeconfigs.clone(), address.context.clone()).await?;
+    let now = &cluster.address().server;
+    if *now != address.server {
+        let (before, now) = (address.server.clone(), now.clone());
+        return Err(ConnectError::Elsewhere { file: listed(&address.kubeconfigs), before, now });
+    }
+    Ok(cluster)
+}
+
+async fn connect_by(files: Vec<PathBuf>, context: Option<String>) -> Result<Cluster, ConnectError> {
+    let Reached { client, server, default_namespace, context } = reach(&files, context).await?;
     let mut kubectl = String::new();
-    if let Some(path) = &target.kubeconfig {
+    if let [path] = files.as_slice()
+        && !files_of_kubectl().is_ok_and(|usual| usual == files)
+    {
         kubectl.push_str(&format!("--kubeconfig {} ", quoted(&path.display().to_string())));
     }
     if let Some(context) = &context {
         kubectl.push_str(&format!("--context {} ", quoted(context)));
     }
+    let address = Address { kubeconfigs: files.clone(), context: context.clone(), server: server.clone() };
     // Who switches the context meanwhile means the next run, not this one.
-    let target = Target { context: context.clone(), ..target.clone() };
     let again = move || -> BoxFuture<'static, Result<kube::Client, Failure>> {
-        let (target, server) = (target.clone(), server.clone());
+        let (files, context, server) = (files.clone(), context.clone(), server.clone());
         Box::pin(async move {
-            let reached = reach(&target).await.map_err(|error| Failure::unavailable(error.to_string()))?;
+            let reached = reach(&files, context).await.map_err(|error| Failure::unavailable(error.to_string()))?;
             if reached.server != server {
                 return Err(Failure::unavailable(format!("the kubeconfig now names {}, not {server}", reached.server)));
             }
             Ok(reached.client)
         })
     };
-    let connection = Connection::new(client, Box::new(again));
-    Ok(Cluster::new(connection, Some(kubectl), default_namespace, context))
+    Ok(Cluster::new(Connection::new(client, Box::new(again)), Some(kubectl), default_namespace, address))
 }
 
 /// A cluster that can be asked.
 struct Reached {
     client: kube::Client,
     /// Its address.
-    server: http::Uri,
+    server: String,
     default_namespace: String,
     context: Option<String>,
 }
 
-async fn reach(target: &Target) -> Result<Reached, ConnectError> {
-    let (config, file) = match read(target)? {
-        Some((kubeconfig, file)) => {
-            let options = KubeConfigOptions { context: target.context.clone(), ..KubeConfigOptions::default() };
-            let context = target.context.clone().or_else(|| kubeconfig.current_context.clone());
-            let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .map_err(|error| ConnectError::Kubeconfig { file: file.clone(), reason: reason(&error) })?;
-            (config, Some((file, context)))
-        }
-        None => {
-            let config =
-                kube::Config::incluster().map_err(|error| ConnectError::InCluster { reason: error.to_string() })?;
-            (config, None)
-        }
+async fn reach(files: &[PathBuf], context: Option<String>) -> Result<Reached, ConnectError> {
+    let (config, context, file) = if files.is_empty() {
+        let config =
+            kube::Config::incluster().map_err(|error| ConnectError::InCluster { reason: error.to_string() })?;
+        (config, context, "the pod".to_owned())
+    } else {
+        let file = listed(files);
+        let kubeconfig = read(files)?;
+        let context = context.or_else(|| kubeconfig.current_context.clone());
+        let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(|error| ConnectError::Kubeconfig { file: file.clone(), reason: reason(&error) })?;
+        (config, context, file)
     };
-    let (file, context) = file.unzip();
-    let file = file.unwrap_or_else(|| "the pod".to_owned());
-    let (server, default_namespace) = (config.cluster_url.clone(), config.default_namespace.clone());
+    let (server, default_namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
     let client = client(config, file).await?;
-    Ok(Reached { client, server, default_namespace, context: context.flatten() })
+    Ok(Reached { client, server, default_namespace, context })
 }
 
-/// The kubeconfig that counts, and its name. None: the pod's own credentials.
-fn read(target: &Target) -> Result<Option<(Kubeconfig, String)>, ConnectError> {
+/// The kubeconfigs that count, merged in this order. None: the pod's own credentials.
+fn files(target: &Target) -> Result<Vec<PathBuf>, ConnectError> {
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
     if let Some(path) = &target.kubeconfig {
-        return from_file(path).map(Some);
+        return Ok(vec![absolute(path.clone())]);
     }
     let named = std::env::var_os("KUBECONFIG").filter(|value| !value.to_string_lossy().trim().is_empty());
     if let Some(paths) = named {
-        let file = paths.to_string_lossy().into_owned();
-        let kubeconfig = Kubeconfig::from_env()
-            .map_err(|error| ConnectError::Kubeconfig { file: file.clone(), reason: reason(&error) })?
-            .unwrap_or_default();
-        return Ok(Some((kubeconfig, file)));
+        let paths = std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty());
+        let paths: Vec<PathBuf> = paths.map(absolute).collect();
+        if paths.is_empty() {
+            let reason = "it names no file".to_owned();
+            return Err(ConnectError::Kubeconfig { file: "KUBECONFIG".to_owned(), reason });
+        }
+        return Ok(paths);
     }
     let path = etcetera::home_dir().map_err(|_| ConnectError::NoHome)?.join(".kube").join("config");
     if path.exists() || target.context.is_some() {
-        return from_file(&path).map(Some);
+        return Ok(vec![path]);
     }
     match std::env::var_os("KUBERNETES_SERVICE_HOST") {
-        Some(_) => Ok(None),
+        Some(_) => Ok(Vec::new()),
         None => Err(ConnectError::Nowhere),
     }
 }
 
-fn from_file(path: &Path) -> Result<(Kubeconfig, String), ConnectError> {
-    let file = path.display().to_string();
-    match Kubeconfig::read_from(path) {
-        Ok(kubeconfig) => Ok((kubeconfig, file)),
-        Err(error) => Err(ConnectError::Kubeconfig { reason: reason(&error), file }),
+/// The files that kubectl takes when nothing is named.
+fn files_of_kubectl() -> Result<Vec<PathBuf>, ConnectError> {
+    files(&Target::default())
+}
+
+fn read(files: &[PathBuf]) -> Result<Kubeconfig, ConnectError> {
+    let mut merged: Option<Kubeconfig> = None;
+    for path in files {
+        let read = Kubeconfig::read_from(path).and_then(|read| match merged.take() {
+            Some(before) => before.merge(read),
+            None => Ok(read),
+        });
+        let read = read
+            .map_err(|error| ConnectError::Kubeconfig { file: path.display().to_string(), reason: reason(&error) })?;
+        merged = Some(read);
     }
+    Ok(merged.unwrap_or_default())
+}
+
+/// The name of the files together, as `KUBECONFIG` would have them.
+fn listed(files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    files.join(":")
 }
 
 /// The innermost cause: the outer ones only say that something failed to be read.
@@ -225,7 +290,7 @@ async fn client(mut config: kube::Config, file: String) -> Result<kube::Client, 
 }
 
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@=+,".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         word.to_owned()

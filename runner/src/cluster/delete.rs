@@ -21,8 +21,8 @@ const LEAST: Duration = Duration::from_secs(1);
 pub enum Expected {
     /// The one with this uid.
     Uid(String),
-    /// The one with this digest in its annotations: its uid was never learnt.
-    Digest(String),
+    /// The one with one of these digests in its annotations: its uid was never learnt.
+    Digest(Vec<String>),
 }
 
 /// What came of deleting.
@@ -86,14 +86,14 @@ impl Cluster {
         let jobs = about::<Job>(namespace);
         let uid = match expected {
             Expected::Uid(uid) => uid.clone(),
-            Expected::Digest(digest) => {
+            Expected::Digest(digests) => {
                 let found = match self.call::<Job>(patience, jobs.get(name, &GetParams::default())).await {
                     Ok(found) => found.value,
                     Err(Failure { kind: Kind::NotFound, .. }) => return Ok(Deleted::Absent),
                     Err(failure) => return Err(failure),
                 };
                 let marks = found.metadata.annotations.unwrap_or_default();
-                if marks.get(crate::manifest::DIGEST) != Some(digest) {
+                if !marks.get(crate::manifest::DIGEST).is_some_and(|digest| digests.contains(digest)) {
                     return Ok(Deleted::Foreign);
                 }
                 found.metadata.uid.unwrap_or_default()

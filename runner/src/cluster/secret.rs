@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::GetParams;
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::retry::{ANSWER, Backoff, Failure, Kind, answered};
+use super::exchange::about;
+use super::retry::{ANSWER, Failure, Kind};
 
 /// What a request gets at least, also when its limit is 0.
 const LEAST: Duration = Duration::from_secs(1);
@@ -23,14 +25,14 @@ impl Cluster {
         name: &str,
         limit: Duration,
     ) -> Result<Option<BTreeMap<String, Vec<u8>>>, Failure> {
-        let secrets: kube::Api<Secret> = kube::Api::namespaced(self.inner.client.clone(), namespace);
+        let secrets = about::<Secret>(namespace);
         let end = Instant::now() + limit;
-        let mut backoff = Backoff::of_requests();
+        let mut backoff = self.inner.backoff.clone();
         loop {
             let patience = end.saturating_duration_since(Instant::now()).min(ANSWER).max(LEAST);
-            let failure = match answered(patience, secrets.get(name)).await {
+            let failure = match self.call::<Secret>(patience, secrets.get(name, &GetParams::default())).await {
                 Ok(secret) => {
-                    let data = secret.data.unwrap_or_default();
+                    let data = secret.value.data.unwrap_or_default();
                     return Ok(Some(data.into_iter().map(|(key, value)| (key, value.0)).collect()));
                 }
                 Err(Failure { kind: Kind::NotFound, .. }) => return Ok(None),

@@ -104,7 +104,8 @@ enum Found {
 }
 
 impl Cluster {
-    /// Creates the Job. What has no final answer is repeated within `limit` from the first failure, until `stopped`
+    /// Creates the Job, or adopts the one that an earlier try has made: of this digest, or of the one that an earlier
+    /// process `intended`. What has no final answer is repeated within `limit` from the first failure, until `stopped`
     /// comes; a Job of its name that is being deleted gets `leaving` to go. `tell` hears why, each time.
     ///
     /// # Errors
@@ -115,6 +116,7 @@ impl Cluster {
     pub async fn submit(
         &self,
         job: &Job,
+        intended: Option<&str>,
         limit: Duration,
         leaving: Duration,
         stopped: impl Future<Output = ()>,
@@ -131,7 +133,7 @@ impl Cluster {
                 () = &mut stopped => return Err(SubmitError::Stopped { may_exist, unanswered: false }),
                 permit = self.inner.writes.acquire() => permit,
             };
-            let mut tried = pin!(self.try_submit(job));
+            let mut tried = pin!(self.try_submit(job, intended));
             let answer = tokio::select! {
                 biased;
                 answer = tokio::time::timeout(ANSWER, &mut tried) => answer.ok(),
@@ -168,7 +170,7 @@ impl Cluster {
     }
 
     /// One try. The outer error is one that may pass.
-    async fn try_submit(&self, job: &Job) -> Result<Result<Created, SubmitError>, Failure> {
+    async fn try_submit(&self, job: &Job, intended: Option<&str>) -> Result<Result<Created, SubmitError>, Failure> {
         // A manifest is made of maps with text keys.
         let manifest = serde_json::to_vec(job.as_manifest()).unwrap_or_default();
         let request = about::<batch::Job>(job.namespace()).create(&PostParams::default(), manifest);
@@ -177,7 +179,7 @@ impl Cluster {
             Err(failure) => failure,
         };
         match failure.kind {
-            Kind::Conflict => match self.find(job).await? {
+            Kind::Conflict => match self.find(job, intended).await? {
                 Found::Ours(created) => Ok(Ok(created)),
                 Found::Foreign(owner) => Ok(Err(SubmitError::Foreign {
                     name: job.name().to_string(),
@@ -194,7 +196,7 @@ impl Cluster {
         }
     }
 
-    async fn find(&self, job: &Job) -> Result<Found, Failure> {
+    async fn find(&self, job: &Job, intended: Option<&str>) -> Result<Found, Failure> {
         let request = about::<batch::Job>(job.namespace()).get(job.name().as_str(), &GetParams::default());
         let found: Answer<Value> = match self.call(ANSWER, request).await {
             Ok(found) => found,
@@ -211,7 +213,8 @@ impl Cluster {
         let same_attempt = marks
             .iter()
             .all(|key| ours.and_then(|ours| ours.get(*key)).is_some_and(|ours| mark("labels", key) == Some(ours)));
-        if !same_attempt || mark("annotations", DIGEST) != Some(job.digest()) {
+        let digest = mark("annotations", DIGEST);
+        if !same_attempt || digest != Some(job.digest()) && (intended.is_none() || digest != intended) {
             let owner = match mark("labels", crate::manifest::RUN_ID) {
                 Some(run) if same_attempt => format!("run `{run}` made it with another manifest"),
                 Some(run) => format!("run `{run}` made it"),

@@ -85,6 +85,28 @@ impl OpenError {
     }
 }
 
+/// Which Jobs a run may have before its watches are opened.
+#[derive(Debug, Clone, Copy)]
+pub enum Earlier<'a> {
+    /// None: the run begins. One that has its id belongs to somebody else.
+    Nothing,
+    /// Those that an earlier process began, by name, with their uids where that learnt them.
+    Begun(&'a [(String, Option<String>)]),
+}
+
+/// What is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// Id of the run.
+    pub run: &'a str,
+    /// Its id as the value of a label.
+    pub label: &'a str,
+    /// The Jobs that it may have.
+    pub earlier: Earlier<'a>,
+}
+
 /// Whether the cluster answers the watches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contact {
@@ -171,14 +193,38 @@ fn must_hold(list: Option<u64>, seen: Option<u64>) -> bool {
     }
 }
 
+impl Entry {
+    /// Of a Job whose uid is known, every list must know it.
+    fn new(uid: Option<String>) -> Entry {
+        let created = uid.is_some().then_some(0);
+        Entry { facts: watch::Sender::new(Facts::new(uid)), created, seen: None, pods: HashMap::new() }
+    }
+}
+
+impl Earlier<'_> {
+    fn entries(self) -> HashMap<String, Entry> {
+        match self {
+            Earlier::Nothing => HashMap::new(),
+            Earlier::Begun(jobs) => jobs.iter().map(|(name, uid)| (name.clone(), Entry::new(uid.clone()))).collect(),
+        }
+    }
+}
+
 impl Registry {
+    fn take_list<K: Seen>(&self, listed: &Listed<K>) {
+        for item in &listed.items {
+            item.see(self, false);
+        }
+        K::miss(&listed.items, listed.version.parse().ok(), self);
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Watched {
-    /// Lists, then watches the Jobs and pods of a run. Lists that are not answered are repeated within `limit`; `tell` hears
+    /// Lists, then watches the Jobs and pods of a run: also those that an earlier process began. Lists that are not answered are repeated within `limit`; `tell` hears
     /// why, each time.
     ///
     /// # Errors
@@ -188,14 +234,13 @@ impl Watched {
     /// Nothing is left behind.
     pub async fn open(
         cluster: &Cluster,
-        namespace: &str,
-        run: &str,
-        label: &str,
+        opening: Opening<'_>,
         limit: Duration,
         silence: Duration,
         clock: sleep::Clock,
         tell: impl Fn(&Failure),
     ) -> Result<Watched, OpenError> {
+        let Opening { namespace, run, label, earlier } = opening;
         let labels = format!("{RUN_ID}={label}");
         let jobs = Selected::<Job>::new(cluster, namespace, labels.clone(), silence);
         let pods = Selected::<Pod>::new(cluster, namespace, labels, silence);
@@ -205,14 +250,16 @@ impl Watched {
         let (of_jobs, of_pods) = tokio::join!(jobs.begin(limit, &tell), pods.begin(limit, &tell));
         let (of_jobs, job_events) = of_jobs.map_err(refused("jobs"))?;
         let (of_pods, pod_events) = of_pods.map_err(refused("pods"))?;
-        if let Some(job) = of_jobs.items.first() {
+        if let (Earlier::Nothing, Some(job)) = (earlier, of_jobs.items.first()) {
             let (run, namespace, job) = (run.to_owned(), namespace.to_owned(), job.name_any());
             return Err(OpenError::InUse { run, namespace, job });
         }
         let registry = Arc::new(Registry {
-            attempts: Mutex::new(HashMap::new()),
+            attempts: Mutex::new(earlier.entries()),
             contact: watch::Sender::new(Contact::default()),
         });
+        registry.take_list(&of_jobs);
+        registry.take_list(&of_pods);
         let stop = CancellationToken::new();
         let watch_jobs = keep(jobs, of_jobs.version, job_events, registry.clone());
         let watch_pods = keep(pods, of_pods.version, pod_events, registry.clone());
@@ -222,11 +269,13 @@ impl Watched {
         Ok(Watched { registry, _stop: stop.drop_guard() })
     }
 
-    /// From now on what is seen of the Job with this name is put into the facts: begin before it is created.
-    pub fn attempt(&self, name: &str, facts: Facts) -> Attempted {
-        let facts = watch::Sender::new(facts);
-        let entry = Entry { facts: facts.clone(), created: None, seen: None, pods: HashMap::new() };
-        self.registry.lock().insert(name.to_owned(), entry);
+    /// From now on what is seen of the Job with this name is put into the facts: begin before it is created. Of one that
+    /// an earlier process began it is what was seen since the watches were opened.
+    pub fn attempt(&self, name: &str) -> Attempted {
+        let mut attempts = self.registry.lock();
+        let entry = attempts.entry(name.to_owned()).or_insert_with(|| Entry::new(None));
+        let facts = entry.facts.clone();
+        drop(attempts);
         Attempted { name: name.to_owned(), facts, registry: self.registry.clone() }
     }
 }
@@ -248,19 +297,26 @@ impl Seen for Job {
         let Some(name) = &self.metadata.name else { return };
         let mut attempts = registry.lock();
         let Some(entry) = attempts.get_mut(name) else { return };
-        entry.seen = Some(entry.seen.flatten().max(version_of(self)));
+        let uid = entry.facts.borrow().uid().map(str::to_owned);
+        if uid.is_none() || uid == self.metadata.uid {
+            entry.seen = Some(entry.seen.flatten().max(version_of(self)));
+        }
         entry.facts.send_modify(|facts| if deleted { facts.see_job_deleted(self) } else { facts.see_job(self) });
     }
 
     fn miss(items: &[Job], version: Option<u64>, registry: &Registry) {
-        let there: HashSet<&str> = items.iter().filter_map(|job| job.metadata.name.as_deref()).collect();
+        let uid = |job: &'_ Job| job.metadata.uid.clone();
+        let there: HashMap<&str, Option<String>> =
+            items.iter().filter_map(|job| Some((job.metadata.name.as_deref()?, uid(job)))).collect();
         for (name, entry) in registry.lock().iter() {
             // A list from before its creation does not know it yet.
             let expected = match entry.seen {
                 Some(seen) => must_hold(version, seen),
                 None => matches!((entry.created, version), (Some(of), Some(at)) if at >= of),
             };
-            if expected && !there.contains(name.as_str()) {
+            // Another one of the same name is not it.
+            let is_it = |uid: &Option<String>| entry.facts.borrow().uid().is_none_or(|of| Some(of) == uid.as_deref());
+            if expected && !there.get(name.as_str()).is_some_and(is_it) {
                 entry.facts.send_modify(Facts::see_job_gone);
             }
         }
@@ -409,10 +465,7 @@ async fn relist<K: Seen>(of: &Selected<K>, registry: &Registry, backoff: &mut Ba
     loop {
         match of.list().await {
             Ok(listed) => {
-                for item in &listed.items {
-                    item.see(registry, false);
-                }
-                K::miss(&listed.items, listed.version.parse().ok(), registry);
+                registry.take_list(&listed);
                 return listed.version;
             }
             Err(failure) => {

@@ -8,18 +8,15 @@ use ::local_cluster::LocalCluster;
 use futures_util::StreamExt as _;
 use model::names::RunId;
 use model::workflow::{Step, StepKind, Workflow};
-use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::cli::{Exec, Format, Output};
 use crate::event::{EventKind, Events};
 use crate::interpolate::Scope;
-use crate::journal::{Journal, RunFolder, state_folder};
+use crate::journal::{Journal, Recorded, RecordedOptions, RunFolder, state_folder};
 use crate::local::{self, Objects};
 use crate::plan::plan_jobs;
-use crate::report::{
-    self, ExitCode, Failed, PolicyInForce, ReportError, RunReporter, RunStreams, Streams, show_problems, summary,
-};
+use crate::report::{self, ExitCode, Failed, ReportError, RunReporter, RunStreams, Streams, show_problems, summary};
 use crate::run::{Clusters, Run};
 use crate::signals::signals;
 use crate::sources::{Source, Sources};
@@ -27,22 +24,6 @@ use crate::step::waits::Waits;
 
 /// What `--wait` takes.
 const WAITS_HELP: &str = "write KIND=DURATION, as `pull=90s` or `schedule=1h30m`; `0` gives up at once";
-
-/// The recorded sources of a run: what runs, so that it can be taken up again.
-#[derive(Serialize)]
-struct Recorded<'a> {
-    version: u32,
-    sources: Vec<RecordedSource<'a>>,
-    arguments: &'a [String],
-    policies: Vec<PolicyInForce>,
-    local: bool,
-}
-
-#[derive(Serialize)]
-struct RecordedSource<'a> {
-    name: &'a str,
-    text: &'a str,
-}
 
 pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
     let Exec {
@@ -61,8 +42,10 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         junit,
         state_dir,
     } = arguments;
-    let format = if output == Output::Json { Format::Json } else { Format::Human };
-    let waits = match read_waits(&waits) {
+    let shown = Shown { output, quiet, junit };
+    let format = shown.format();
+    let wait_texts = waits;
+    let waits = match read_waits(&wait_texts) {
         Ok(waits) => waits,
         Err(failures) => return super::refuse(failures, format, streams),
     };
@@ -108,15 +91,18 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
     };
     let most = max_active.or_else(|| workflow.max_active_steps.and_then(|most| usize::try_from(most).ok()));
+    let options = RecordedOptions {
+        max_active: most.unwrap_or(0),
+        exit_code_from,
+        waits: wait_texts,
+        hist_retention_days: workflow.hist_retention_days,
+        hist_retention_runs: workflow.hist_retention_runs,
+    };
+    let recorded = Recorded::new(&sources, &set, local, options);
+    let resume = super::resume_command(&id, state_dir.as_deref());
     let prepared = state_folder(state_dir).and_then(|state| {
         let folder = RunFolder::create(&state, &id)?;
-        folder.record(&Recorded {
-            version: 1,
-            sources: sources.texts().iter().map(|Source { name, text, .. }| RecordedSource { name, text }).collect(),
-            arguments: sources.arguments(),
-            policies: PolicyInForce::list(&set),
-            local,
-        })?;
+        folder.record(&recorded)?;
         let journal = folder.journal()?;
         Ok((state, folder, journal))
     });
@@ -130,10 +116,37 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         effective: Arc::new(effective),
         scope: Arc::new(scope),
         id,
-        max_active: most.unwrap_or(0),
-        exit_code_from,
+        max_active: recorded.options.max_active,
+        exit_code_from: recorded.options.exit_code_from,
+        earlier: None,
+        resume,
     };
-    let shown = match output {
+    let place = Place { state, folder, journal, waits, local, objects };
+    launch(run, place, shown, streams)
+}
+
+/// How a run is shown.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// In which form.
+    pub(super) output: Output,
+    /// Whether only its end.
+    pub(super) quiet: bool,
+    /// Where a JUnit report of it is written.
+    pub(super) junit: Option<PathBuf>,
+}
+
+impl Shown {
+    /// How mistakes are told.
+    pub(super) fn format(&self) -> Format {
+        if self.output == Output::Json { Format::Json } else { Format::Human }
+    }
+}
+
+/// Runs it and shows it, to the end.
+pub(super) fn launch(run: Run, place: Place, shown: Shown, streams: Streams) -> ExitCode {
+    let format = shown.format();
+    let output = match shown.output {
         Output::Auto => report::Output::auto(),
         Output::Plain => report::Output::Plain,
         Output::Json => report::Output::Json,
@@ -142,18 +155,17 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
     };
-    let place = Place { state, folder, journal, waits, local, objects };
-    let reporter = RunReporter::new(shown, RunStreams::of(streams), quiet);
-    let reporter = match junit {
+    let reporter = RunReporter::new(output, RunStreams::of(streams), shown.quiet);
+    let reporter = match shown.junit {
         Some(file) => reporter.with_junit(file),
         None => reporter,
     };
-    let (queue, shown) = match report::spawn(reporter) {
+    let (queue, thread) = match report::spawn(reporter) {
         Ok(spawned) => spawned,
         Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
     };
     let code = runtime.block_on(drive(run, place, Events::new(queue)));
-    let written = runtime.block_on(shown_to_the_end(shown));
+    let written = runtime.block_on(shown_to_the_end(thread));
     // Whatever still blocks, as a credential plugin that nobody waits for any more, must not hold up the end.
     runtime.shutdown_background();
     match written {
@@ -180,13 +192,13 @@ async fn shown_to_the_end(shown: JoinHandle<Result<(), ReportError>>) -> Result<
 }
 
 /// Where a run has its state and its cluster.
-struct Place {
-    state: PathBuf,
-    folder: RunFolder,
-    journal: Journal,
-    waits: Waits,
-    local: bool,
-    objects: Option<Objects>,
+pub(super) struct Place {
+    pub(super) state: PathBuf,
+    pub(super) folder: RunFolder,
+    pub(super) journal: Journal,
+    pub(super) waits: Waits,
+    pub(super) local: bool,
+    pub(super) objects: Option<Objects>,
 }
 
 /// Runs it, with the embedded cluster around it if it has one.
@@ -205,7 +217,8 @@ async fn drive(run: Run, place: Place, events: Events) -> ExitCode {
         Ok(cluster) => cluster,
         Err(failed) => return fatal(failed),
     };
-    let clusters = Clusters::new(run.id.clone(), &waits, events.clone(), cluster.clone());
+    let clusters =
+        Clusters::new(run.id.clone(), &waits, events.clone(), journal.clone(), cluster.clone(), run.earlier.clone());
     let end = run.execute(folder, journal, clusters, waits, events.clone(), signals).await;
     if let Some(cluster) = cluster
         && let Err(error) = cluster.shutdown().await
@@ -236,7 +249,7 @@ fn bad_run_id(id: &str, error: &model::syntax::Violation) -> Failed {
     Failed::of(format!("`--run-id {id}`: {error}"), Some("use 1 to 64 letters, digits, `-` and `_`".to_owned()))
 }
 
-fn read_waits(given: &[String]) -> Result<Waits, Vec<Failed>> {
+pub(super) fn read_waits(given: &[String]) -> Result<Waits, Vec<Failed>> {
     let mut waits = Waits::default();
     let failures: Vec<Failed> = given
         .iter()

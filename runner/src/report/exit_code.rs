@@ -19,6 +19,8 @@ pub enum ExitCode {
     NoCluster,
     /// 130: interrupted by SIGINT.
     Interrupted,
+    /// 131: the run was detached by SIGQUIT; its Jobs go on.
+    Detached,
     /// 143: stopped by SIGTERM or SIGHUP.
     Terminated,
 }
@@ -34,6 +36,7 @@ impl ExitCode {
             ExitCode::Denied => 3,
             ExitCode::NoCluster => 4,
             ExitCode::Interrupted => 130,
+            ExitCode::Detached => 131,
             ExitCode::Terminated => 143,
         }
     }

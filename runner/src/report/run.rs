@@ -34,6 +34,7 @@ use super::Streams;
 use crate::event::Event;
 
 pub use sink::Sink;
+pub(super) use text::{human, pad};
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,13 @@ use local_cluster::{LocalCluster, NOTICE};
 use model::names::RunId;
 use tokio::sync::OnceCell;
 
-use crate::cluster::{Clock, Cluster, ConnectError, Failure, OpenError, Target, Watched, connect};
+use crate::cluster::{
+    Clock, Cluster, ConnectError, Earlier, Failure, OpenError, Opening, Target, Watched, connect, connect_again,
+};
 use crate::event::{EventKind, Events};
+use crate::journal::{Entry, History, Journal};
 use crate::manifest;
+use crate::step::remember;
 use crate::step::waits::{WaitKind, Waits};
 
 /// For the lists that begin the watches, with their repetitions.
@@ -23,9 +27,12 @@ pub struct Clusters {
     run: RunId,
     silence: Duration,
     events: Events,
+    journal: Journal,
     local: Option<LocalCluster>,
     /// The one that all steps go to, whatever their config names.
     only: Option<Cluster>,
+    /// What an earlier process knew.
+    earlier: Option<Arc<History>>,
     connected: Slots<Target, Cluster>,
     watched: Slots<(Target, String), (Cluster, Arc<Watched>)>,
 }
@@ -65,21 +72,31 @@ impl ReachError {
 
 impl Clusters {
     /// None is opened yet. With `local` all steps go to the embedded cluster, whatever their config names.
-    pub fn new(run: RunId, waits: &Waits, events: Events, local: Option<LocalCluster>) -> Clusters {
+    /// `earlier`: what the run knows of its clusters, if it is taken up.
+    pub fn new(
+        run: RunId,
+        waits: &Waits,
+        events: Events,
+        journal: Journal,
+        local: Option<LocalCluster>,
+        earlier: Option<Arc<History>>,
+    ) -> Clusters {
         Clusters {
             run,
             silence: waits.get(WaitKind::Silence),
             events,
+            journal,
             local,
             only: None,
+            earlier,
             connected: Slots::default(),
             watched: Slots::default(),
         }
     }
 
     /// All steps go to this cluster, whatever their config names.
-    pub fn only(run: RunId, waits: &Waits, events: Events, cluster: Cluster) -> Clusters {
-        Clusters { only: Some(cluster), ..Clusters::new(run, waits, events, None) }
+    pub fn only(run: RunId, waits: &Waits, events: Events, journal: Journal, cluster: Cluster) -> Clusters {
+        Clusters { only: Some(cluster), ..Clusters::new(run, waits, events, journal, None, None) }
     }
 
     /// Whether all steps go to the embedded cluster.
@@ -118,13 +135,25 @@ impl Clusters {
                     self.events.run(EventKind::Note { text });
                 }
             };
-            let run = self.run.as_str();
+            let begun = self.begun(&target, namespace);
+            let earlier = begun.as_deref().map_or(Earlier::Nothing, Earlier::Begun);
+            let opening = Opening { namespace, run: self.run.as_str(), label: &label, earlier };
             let events = self.events.clone();
             let clock: Clock = Box::new(move || events.now());
-            let watched = Watched::open(&cluster, namespace, run, &label, OPEN, self.silence, clock, tell).await?;
+            let watched = Watched::open(&cluster, opening, OPEN, self.silence, clock, tell).await?;
+            let address = cluster.address().clone();
+            let opened = Entry::ClusterOpened { target: target.clone(), namespace: namespace.to_owned(), address };
+            remember(&self.journal, &self.events, opened).await;
             Ok::<_, ReachError>((cluster, Arc::new(watched)))
         });
         reached.await.cloned()
+    }
+
+    /// The Jobs that an earlier process has begun there; none: the run begins.
+    fn begun(&self, target: &Target, namespace: &str) -> Option<Vec<(String, Option<String>)>> {
+        let attempts = self.earlier.as_ref()?.steps.iter().flat_map(|step| &step.attempts);
+        let here = attempts.filter(|attempt| attempt.target == *target && attempt.job.namespace == namespace);
+        Some(here.map(|attempt| (attempt.job.name.clone(), attempt.uid.clone())).collect())
     }
 
     async fn connect(&self, target: &Target, names_namespace: bool) -> Result<Cluster, ReachError> {
@@ -136,7 +165,13 @@ impl Clusters {
                     Cluster::local(local)
                 }
                 (None, Some(only)) => only.clone(),
-                (None, None) => connect(target).await?,
+                // Where the run was, although a current context or `KUBECONFIG` may lead elsewhere now.
+                (None, None) => {
+                    match self.earlier.iter().flat_map(|earlier| &earlier.clusters).find(|(of, ..)| of == target) {
+                        Some((.., address)) => connect_again(address).await?,
+                        None => connect(target).await?,
+                    }
+                }
             };
             if !names_namespace
                 && let Some((context, namespace)) = cluster.context()

@@ -97,6 +97,21 @@ impl Graph {
         started
     }
 
+    /// A step that an earlier process began goes on: it runs, whatever else may start.
+    pub fn begin(&mut self, step: usize) {
+        self.ready.remove(&step);
+        if let Some(node) = self.nodes.get_mut(step) {
+            node.status = StepStatus::Running;
+            self.active += 1;
+        }
+    }
+
+    /// A step ended in an earlier process. Returns what [`Graph::end`] does.
+    pub fn restore(&mut self, step: usize, status: StepStatus, excused: bool) -> Vec<Settled> {
+        self.begin(step);
+        self.end(step, status, excused)
+    }
+
     /// The first step that may run; of a stopped run only one that has begun.
     fn next(&self) -> Option<usize> {
         let begun = |place: &&usize| self.nodes.get(**place).is_some_and(|node| node.status == StepStatus::Retrying);
@@ -310,6 +325,20 @@ mod tests {
         assert!(graph.is_over());
         assert_eq!(graph.abandon("the run was cancelled").len(), 1);
         assert_eq!(statuses(&graph), "succeeded failed aborted aborted");
+    }
+
+    #[test]
+    fn a_graph_that_is_taken_up_goes_on_where_it_was() {
+        let mut graph = graph("a b:a c:a d:b,c e:d f", 1);
+        // In any order: `b` depends on `a`.
+        assert_eq!(graph.restore(1, StepStatus::Succeeded, false), []);
+        assert_eq!(graph.restore(0, StepStatus::Succeeded, false), []);
+        graph.begin(2);
+        assert!(graph.start().is_empty(), "`c` has the only place");
+        let settled = graph.end(2, StepStatus::Failed, false);
+        assert_eq!(settled.iter().map(|one| one.step).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(graph.start(), [5]);
+        assert_eq!(statuses(&graph), "succeeded succeeded failed aborted aborted running");
     }
 
     #[test]

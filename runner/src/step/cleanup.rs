@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::facts::Facts;
@@ -25,7 +26,8 @@ const LATE: Duration = Duration::from_secs(5);
 const DOES_NOT_END: &str = "it is being deleted, but does not end";
 
 /// What becomes of a Job after an ordinary end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// It is deleted.
     Delete,
@@ -33,18 +35,45 @@ pub enum Policy {
     Keep,
 }
 
+/// What remains to be done in the cluster, as the journal has it: for this process, and for one that takes the run up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owed {
+    /// Nothing.
+    Nothing,
+    /// The Job has ended and is deleted.
+    Delete,
+    /// The Job is deleted although it has not ended, and its end is waited for.
+    DeleteAlive,
+    /// The Job has ended and stays.
+    Keep,
+    /// The Job has not ended and stays, suspended.
+    Suspend,
+    /// There may be a Job: it is looked for and deleted.
+    LookFor,
+    /// The Job is left alone: nobody could reach it.
+    LeaveAlone,
+}
+
 /// The Job that is meant.
 #[derive(Debug)]
-pub(super) struct Target {
-    pub(super) step: Arc<str>,
-    pub(super) attempt: u32,
-    pub(super) cluster: Cluster,
-    pub(super) namespace: String,
-    pub(super) name: String,
+pub struct Target {
+    /// Name of the step.
+    pub step: Arc<str>,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Its cluster.
+    pub cluster: Cluster,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
     /// Grace period of its pods.
-    pub(super) grace: Duration,
-    pub(super) expected: Expected,
-    pub(super) shared: Arc<Shared>,
+    pub grace: Duration,
+    /// Which Job of that name.
+    pub expected: Expected,
+    /// What all attempts share.
+    pub shared: Arc<Shared>,
 }
 
 /// What remains to be done for one attempt in its cluster.
@@ -116,6 +145,35 @@ impl Cleanup {
     /// It is being deleted, but was still there when time was up.
     pub(super) fn unfinished(target: Target) -> Cleanup {
         Cleanup::of(target, Act::Unfinished)
+    }
+
+    /// What an earlier process owed. `attempted`: what is known of the Job since the watches were opened.
+    pub fn recorded(owed: Owed, target: Target, attempted: Attempted) -> Cleanup {
+        let cleanup = match owed {
+            Owed::Nothing => Cleanup::done(target),
+            Owed::Delete => Cleanup::delete(target),
+            Owed::DeleteAlive => Cleanup::delete_alive(target),
+            Owed::Keep => Cleanup::keep(target),
+            Owed::Suspend => Cleanup::suspend(target),
+            // Whether an earlier request was answered is no longer known; that of a process that is gone comes soon, or
+            // never.
+            Owed::LookFor => Cleanup::look_for(target, false),
+            Owed::LeaveAlone => Cleanup::leave_alone(target),
+        };
+        cleanup.of_attempt(attempted)
+    }
+
+    /// What is to be remembered of it.
+    pub fn owed(&self) -> Owed {
+        match &self.act {
+            Act::Nothing => Owed::Nothing,
+            Act::LeaveAlone => Owed::LeaveAlone,
+            Act::Delete(_, false) => Owed::Delete,
+            Act::Delete(_, true) | Act::Failed(..) | Act::Unfinished(_) => Owed::DeleteAlive,
+            Act::Keep => Owed::Keep,
+            Act::Suspend(_) => Owed::Suspend,
+            Act::LookFor(..) => Owed::LookFor,
+        }
     }
 
     fn of(target: Target, act: impl FnOnce(Target) -> Act) -> Cleanup {
@@ -381,7 +439,8 @@ impl Target {
         let (kind, namespace, name) = (kind.to_owned(), self.namespace.clone(), name.to_owned());
         let leftover = Leftover { kind, namespace, name, reason: reason.to_owned(), command };
         self.shared.events.attempt(&self.step, self.attempt, EventKind::Leftover(Box::new(leftover.clone())));
-        self.shared.remember(Entry::Leftover(leftover)).await;
+        let (step, attempt) = (self.step.to_string(), self.attempt);
+        self.shared.remember(Entry::Leftover { step, attempt, leftover }).await;
     }
 
     async fn suspend(&self) {

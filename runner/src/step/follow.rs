@@ -3,9 +3,7 @@
 //! The end of a stream is not the end of a log: as long as the container runs it is opened again at the last line, and
 //! after the container's end one closing read proves that nothing is missing. No error of a log is a verdict.
 
-use std::collections::{HashSet, VecDeque};
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::collections::HashSet;
 use std::mem;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -19,12 +17,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::facts::{Facts, StepPhase};
-use super::log_stream::{LogReader, Piece};
+use super::log_file::LogFile;
+use super::log_stream::{LogReader, Piece, Position};
 use super::waits::WaitKind;
 use super::{Shared, at};
 use crate::cluster::{Cluster, FailureKind, LogChunk};
 use crate::event::EventKind;
-use crate::journal::new_file;
+use crate::journal::{Entry, LogHistory, LogPosition};
 
 /// After a clean end of the stream: for the container's end to be seen.
 const END_SEEN: Duration = Duration::from_secs(2);
@@ -39,10 +38,8 @@ pub(super) const NOT_READY: u32 = 6;
 const SEARCH: Duration = Duration::from_secs(2);
 /// A log that waits no longer for its turn is of no interest.
 const UNTOLD: Duration = Duration::from_secs(1);
-/// Lines that are shown of the log of a failure.
-const LAST_LINES: usize = 20;
-/// Bytes of each of them.
-const LAST_LINE_BYTES: usize = 4096;
+/// How often the journal is told how far the log is in its file, while it grows.
+const NOTED: Duration = Duration::from_secs(1);
 
 /// What is needed to follow the log of an attempt.
 pub(super) struct Follow {
@@ -82,19 +79,23 @@ enum Broke {
 }
 
 impl Follow {
-    /// Reads the logs of all pods to their ends.
-    pub(super) async fn run(mut self, file: PathBuf) -> Logged {
-        let mut sink = Sink::new(file);
-        let mut read = HashSet::new();
+    /// Reads the logs of all pods to their ends, behind what an earlier process has read.
+    pub(super) async fn run(mut self, file: PathBuf, earlier: LogHistory) -> Logged {
+        let LogHistory { whole: mut read, mut open, length } = earlier;
+        let (mut file, mut notes) = LogFile::resume(file, length);
         while let Some(pod) = self.next_pod(&read).await {
             read.insert(pod.uid.clone());
             let slot = self.slot(&pod.uid).await;
-            if let Err(why) = self.pod(&pod, &mut sink).await {
-                sink.notes.push(format!("log may be incomplete: {why}"));
+            let from = open.take_if(|(uid, _)| *uid == pod.uid).map(|(_, position)| position).unwrap_or_default();
+            if let Err(why) = self.pod(&pod, from, &mut file, &mut notes).await {
+                notes.push(format!("log may be incomplete: {why}"));
             }
             drop(slot);
         }
-        Logged { notes: sink.notes, last_lines: sink.last.into_iter().collect() }
+        if open.is_some() {
+            notes.push("log may be incomplete: the pod was deleted".to_owned());
+        }
+        Logged { notes, last_lines: file.last_lines() }
     }
 
     /// The next pod in order whose container runs or has run; none: there will be none.
@@ -136,8 +137,16 @@ impl Follow {
     }
 
     /// Reads the log of one pod. The error says why it may be incomplete.
-    async fn pod(&mut self, pod: &DuePod, sink: &mut Sink) -> Result<(), String> {
-        let mut reader = LogReader::new();
+    async fn pod(
+        &mut self,
+        pod: &DuePod,
+        from: Position,
+        file: &mut LogFile,
+        notes: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let mut reader = LogReader::resume(from);
+        // When the journal is told of what is in the file and not in the journal.
+        let mut noted = Noted { length: file.length(), due: None };
         let mut pieces = Vec::new();
         let mut backoff = self.cluster.log_backoff();
         // Since when nothing more has come, although the container has ended.
@@ -193,9 +202,14 @@ impl Follow {
                         continue;
                     }
                     () = at(drained) => break Broke::Drained,
+                    () = at(noted.due) => {
+                        self.note(pod, reader.position(), file, false).await;
+                        noted.is_done(file.length());
+                        continue;
+                    }
                     () = tokio::time::sleep_until(search_ends), if reader.is_searching() => {
                         reader.give_up(&mut pieces);
-                        unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
+                        unavailable = self.pass_on(pod, &mut pieces, file, notes).await.or(unavailable);
                         continue;
                     }
                 };
@@ -212,10 +226,11 @@ impl Follow {
                     Ok(LogChunk::End) => break Broke::Cleanly,
                     Err(_) => break Broke::Badly,
                 }
-                unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
+                unavailable = self.pass_on(pod, &mut pieces, file, notes).await.or(unavailable);
+                noted.grows(file.length());
             };
             reader.disconnect(&mut pieces);
-            unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
+            unavailable = self.pass_on(pod, &mut pieces, file, notes).await.or(unavailable);
             if let Some(words) = unavailable {
                 if self.never_ran(&pod.uid) {
                     break Ok(());
@@ -248,8 +263,16 @@ impl Follow {
             Ok(()) => reader.finish(&mut pieces),
             Err(_) => reader.abandon(&mut pieces),
         }
-        self.pass_on(pod, &mut pieces, sink).await;
+        self.pass_on(pod, &mut pieces, file, notes).await;
+        self.note(pod, reader.position(), file, true).await;
         read
+    }
+
+    /// Tells the journal how far the log is in the file.
+    async fn note(&self, pod: &DuePod, position: Position, file: &LogFile, whole: bool) {
+        let (step, attempt, pod, length) = (self.step.to_string(), self.attempt, pod.uid.clone(), file.length());
+        let at = LogPosition { step, attempt, pod, position, length, whole };
+        self.shared.remember(Entry::LogPosition(at)).await;
     }
 
     fn tell_of_missing_right(&self, words: &str) {
@@ -262,14 +285,20 @@ impl Follow {
     }
 
     /// Passes pieces to the file and the screen. Returns the node's words where there is no log.
-    async fn pass_on(&self, pod: &DuePod, pieces: &mut Vec<Piece>, sink: &mut Sink) -> Option<String> {
+    async fn pass_on(
+        &self,
+        pod: &DuePod,
+        pieces: &mut Vec<Piece>,
+        file: &mut LogFile,
+        notes: &mut Vec<String>,
+    ) -> Option<String> {
         let mut unavailable = None;
         for piece in pieces.drain(..) {
             match piece {
                 Piece::Text { text, partial } => {
-                    if let Err(error) = sink.write(&text) {
-                        let text = format!("`{}` cannot be written: {error}", sink.path.display());
-                        sink.notes.push(format!("log file is not complete: {error}"));
+                    if let Err(error) = file.write(&text) {
+                        let text = format!("`{}` cannot be written: {error}", file.path().display());
+                        notes.push(format!("log file is not complete: {error}"));
                         self.shared.events.attempt(&self.step, self.attempt, EventKind::Warning { text });
                     }
                     let permit = self.shared.events.log_permit(text.len()).await;
@@ -320,82 +349,22 @@ fn has_ended(facts: &Facts, uid: &str) -> bool {
     facts.pods().iter().any(|pod| pod.uid == uid && (pod.step == StepPhase::Ended || pod.is_over || pod.is_gone))
 }
 
-/// The file of a log, and its last lines.
-struct Sink {
-    /// Made with the first byte: a step without output has no log.
-    file: Option<File>,
-    path: PathBuf,
-    last: VecDeque<Bytes>,
-    /// The last line goes on with the next text.
-    open_line: bool,
-    notes: Vec<String>,
-    failed: bool,
+/// What the journal knows of a log that grows.
+struct Noted {
+    /// Bytes of the file that it knows of.
+    length: u64,
+    /// When it is told of more.
+    due: Option<Instant>,
 }
 
-impl Sink {
-    fn new(path: PathBuf) -> Sink {
-        Sink { file: None, path, last: VecDeque::new(), open_line: false, notes: Vec::new(), failed: false }
-    }
-
-    /// An error comes once: nothing is written behind a hole.
-    fn write(&mut self, text: &Bytes) -> io::Result<()> {
-        self.keep_last(text);
-        if self.failed {
-            return Ok(());
-        }
-        let written = match &mut self.file {
-            Some(file) => file.write_all(text),
-            None => new_file(&self.path).and_then(|file| self.file.insert(file).write_all(text)),
-        };
-        self.failed = written.is_err();
-        written
-    }
-
-    fn keep_last(&mut self, text: &Bytes) {
-        let mut lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
-        let begin = lines.len().saturating_sub(LAST_LINES);
-        if begin > 0 {
-            lines.drain(..begin);
-            self.last.clear();
-            self.open_line = false;
-        }
-        for line in lines {
-            let whole = line.strip_suffix(b"\n").unwrap_or(line);
-            let kept = whole.get(..LAST_LINE_BYTES).unwrap_or(whole);
-            match self.last.back_mut().filter(|_| self.open_line) {
-                Some(open) => {
-                    let room = LAST_LINE_BYTES.saturating_sub(open.len());
-                    let more = kept.get(..room).unwrap_or(kept);
-                    *open = [open.as_ref(), more].concat().into();
-                }
-                None => self.last.push_back(Bytes::copy_from_slice(kept)),
-            }
-            self.open_line = !line.ends_with(b"\n");
-        }
-        while self.last.len() > LAST_LINES {
-            self.last.pop_front();
+impl Noted {
+    fn grows(&mut self, length: u64) {
+        if length != self.length {
+            self.due.get_or_insert_with(|| Instant::now() + NOTED);
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_lines_are_whole_whatever_came_together() {
-        let folder = tempfile::tempdir().unwrap();
-        for size in [1, 2, 3, 7, 1000] {
-            let path = folder.path().join(size.to_string());
-            let mut sink = Sink::new(path.clone());
-            let text: String = (0..100).map(|n| format!("line {n}\n\n")).collect::<String>() + "end";
-            for chunk in text.as_bytes().chunks(size) {
-                sink.write(&Bytes::copy_from_slice(chunk)).unwrap();
-            }
-            let last: Vec<String> = sink.last.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
-            assert_eq!(last.len(), 20);
-            assert_eq!(&last[17..], ["line 99", "", "end"]);
-            assert_eq!(std::fs::read_to_string(path).unwrap(), text);
-        }
+    fn is_done(&mut self, length: u64) {
+        *self = Noted { length, due: None };
     }
 }

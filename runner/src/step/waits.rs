@@ -190,7 +190,7 @@ fn all_words() -> String {
 }
 
 /// `0`, or whole numbers with a unit, larger units first, each once: `90s`, `1h30m`, `500ms`.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

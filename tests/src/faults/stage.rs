@@ -142,8 +142,8 @@ pub(super) async fn play(fault: Fault) -> Seen {
         let (cluster, tokens) = (cluster.clone(), tokens.clone());
         move || WithToken { cluster: cluster.clone(), token: tokens.next() }
     };
-    let clusters =
-        Clusters::only(run_id.clone(), &waits, events.clone(), Cluster::behind(connect, Some(KUBECTL.to_owned())));
+    let cluster_of_steps = Cluster::behind(connect, Some(KUBECTL.to_owned()));
+    let clusters = Clusters::only(run_id.clone(), &waits, events.clone(), journal.clone(), cluster_of_steps);
     let (signals, received) = mpsc::unbounded_channel();
     let signalled = stream::unfold(received, |mut received| async move { Some((received.recv().await?, received)) });
     let stage = Stage { cluster: cluster.clone(), signals, local_offset, tokens, shown };
@@ -152,6 +152,7 @@ pub(super) async fn play(fault: Fault) -> Seen {
         actors.spawn(act(stage.clone()));
     }
     let max_active = effective.workflow().max_active_steps.unwrap_or(0);
+    let resume = format!("runner runs resume {run_id}");
     let run = Run {
         set: RULES.clone(),
         effective: Arc::new(effective),
@@ -159,6 +160,8 @@ pub(super) async fn play(fault: Fault) -> Seen {
         id: run_id,
         max_active: usize::try_from(max_active).unwrap(),
         exit_code_from: None,
+        earlier: None,
+        resume,
     };
     let running = run.execute(folder, journal, clusters, waits, events, Box::pin(signalled));
     let Ok(end) = tokio::time::timeout(LONGEST, running).await else {

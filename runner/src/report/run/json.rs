@@ -93,6 +93,9 @@ enum Fields<'a> {
     Stopping {
         at_once: bool,
     },
+    Resumable {
+        command: &'a str,
+    },
     Leftover {
         kind: &'a str,
         namespace: &'a str,
@@ -190,6 +193,9 @@ impl Json {
             }
             EventKind::Stopping { at_once } => {
                 self.line(&mut text, &event, "stopping", Fields::Stopping { at_once: *at_once });
+            }
+            EventKind::Resumable { command } => {
+                self.line(&mut text, &event, "resumable", Fields::Resumable { command });
             }
             EventKind::Leftover(leftover) => {
                 let fields = Fields::Leftover {

@@ -120,6 +120,7 @@ impl Live {
             | EventKind::StepState { .. }
             | EventKind::StepWaiting { .. }
             | EventKind::Leftover(_)
+            | EventKind::Resumable { .. }
             | EventKind::RunEnded { .. } => {}
         }
         self.progress.take(event);

@@ -60,7 +60,7 @@ impl Plain {
                 let told = match kind {
                     EventKind::Warning { .. } | EventKind::StepGap { .. } | EventKind::Fatal { .. } => true,
                     // The final tree has it; without one it would not be told.
-                    EventKind::Leftover(_) => !self.quiet || !self.progress.has_begun(),
+                    EventKind::Leftover(_) | EventKind::Resumable { .. } => !self.quiet || !self.progress.has_begun(),
                     _ => !self.quiet,
                 };
                 if let Some(line) = self.words.line(&event).filter(|_| told) {

@@ -35,6 +35,8 @@ pub(super) struct Progress {
     fatal: bool,
     /// What was left in a cluster.
     pub(super) leftovers: Vec<Leftover>,
+    /// The command that takes it up again.
+    pub(super) resume: Option<String>,
     steps: Vec<StepProgress>,
     places: HashMap<Arc<str>, usize>,
     /// Columns of the longest name.
@@ -154,6 +156,7 @@ impl Progress {
                     self.step_or_new(&name);
                 }
             }
+            EventKind::Resumable { command } => self.resume = Some(command),
             EventKind::Leftover(leftover) => self.leftovers.push(*leftover),
             EventKind::RunEnded { status, exit_code: _, took } => self.ended = Some(RunEnd { status, took }),
             EventKind::StepLog { .. }

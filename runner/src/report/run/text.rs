@@ -49,7 +49,7 @@ impl Glyphs {
 }
 
 /// How long something took, as `0.8 s`, `12 s`, `3 m 05 s`, `1 h 02 m`. Cut, not rounded: nothing seems done early.
-pub(super) fn human(took: Duration) -> String {
+pub(in crate::report) fn human(took: Duration) -> String {
     let seconds = took.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0) => format!("0.{} s", took.subsec_millis() / 100),
@@ -82,7 +82,7 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// Text with spaces after it up to a width.
-pub(super) fn pad(text: &str, columns: usize) -> String {
+pub(in crate::report) fn pad(text: &str, columns: usize) -> String {
     let missing = columns.saturating_sub(width(text));
     format!("{text}{}", " ".repeat(missing))
 }

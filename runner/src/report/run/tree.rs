@@ -35,6 +35,9 @@ pub(super) fn final_tree(progress: &Progress, glyphs: Glyphs, columns: Option<us
     }
     let _ = writeln!(tree, "{}", counts(&progress.counts()));
     leftovers(&mut tree, progress);
+    if let Some(command) = &progress.resume {
+        let _ = writeln!(tree, "take it up again with: {}", escape_line(command));
+    }
     tree
 }
 

@@ -74,6 +74,7 @@ impl Words {
                 format!("{YELLOW}stopping{RESET}: Jobs are deleted, pods get their grace period; again to kill them")
             }
             EventKind::Stopping { at_once: true } => format!("{YELLOW}stopping{RESET}: pods are killed"),
+            EventKind::Resumable { command } => format!("take it up again with: {}", escape_line(command)),
             EventKind::Leftover(leftover) => {
                 let thing = format!("{} {}/{}", leftover.kind, leftover.namespace, leftover.name);
                 let remedy = match leftover.command.as_str() {
@@ -233,7 +234,7 @@ pub(super) fn run_style(status: RunStatus) -> Style {
     match status {
         RunStatus::Succeeded => GREEN,
         RunStatus::Failed => RED,
-        RunStatus::Aborted | RunStatus::PartiallySucceeded => YELLOW,
+        RunStatus::Aborted | RunStatus::PartiallySucceeded | RunStatus::Detached | RunStatus::Interrupted => YELLOW,
         RunStatus::Running => Style::new(),
     }
 }
