@@ -23,7 +23,7 @@ use super::exchange::about;
 use super::frames::Frames;
 use super::retry::{ANSWER, Backoff, Failure, Kind, of_status};
 use super::sleep;
-use crate::manifest::RUN_ID;
+use crate::manifest::{RUN_ID, label_value};
 use crate::step::facts::Facts;
 
 /// Objects in one piece of a list.
@@ -190,13 +190,12 @@ impl Watched {
         cluster: &Cluster,
         namespace: &str,
         run: &str,
-        label: &str,
         limit: Duration,
         silence: Duration,
         clock: sleep::Clock,
         tell: impl Fn(&Failure),
     ) -> Result<Watched, OpenError> {
-        let labels = format!("{RUN_ID}={label}");
+        let labels = format!("{RUN_ID}={}", label_value(run));
         let jobs = Selected::<Job>::new(cluster, namespace, labels.clone(), silence);
         let pods = Selected::<Pod>::new(cluster, namespace, labels, silence);
         let refused = |resource| {

@@ -11,7 +11,6 @@ use tokio::sync::OnceCell;
 
 use crate::cluster::{Clock, Cluster, ConnectError, Failure, OpenError, Target, Watched, connect};
 use crate::event::{EventKind, Events};
-use crate::manifest;
 use crate::step::waits::{WaitKind, Waits};
 
 /// For the lists that begin the watches, with their repetitions.
@@ -109,7 +108,6 @@ impl Clusters {
                 };
                 local.ensure_namespace(namespace).map_err(reason)?;
             }
-            let label = manifest::label_value(self.run.as_str());
             let told = AtomicBool::new(false);
             let tell = |failure: &Failure| {
                 // Both lists meet the same, again and again.
@@ -121,7 +119,7 @@ impl Clusters {
             let run = self.run.as_str();
             let events = self.events.clone();
             let clock: Clock = Box::new(move || events.now());
-            let watched = Watched::open(&cluster, namespace, run, &label, OPEN, self.silence, clock, tell).await?;
+            let watched = Watched::open(&cluster, namespace, run, OPEN, self.silence, clock, tell).await?;
             Ok::<_, ReachError>((cluster, Arc::new(watched)))
         });
         reached.await.cloned()
