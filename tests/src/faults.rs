@@ -69,6 +69,9 @@ pub fn rules() -> Arc<PolicySet> {
     RULES.clone()
 }
 
+/// What is true of the cluster before the run begins.
+type SetUp = Box<dyn FnOnce(&LocalCluster)>;
+
 /// Somebody who does something while the workflow runs.
 type Act = Box<dyn FnOnce(Stage) -> Pin<Box<dyn Future<Output = ()> + Send>>>;
 
@@ -80,7 +83,7 @@ pub struct Fault {
     dag: String,
     run_id: RunId,
     waits: Vec<String>,
-    set_up: Vec<Box<dyn FnOnce(&LocalCluster)>>,
+    set_up: Vec<SetUp>,
     acts: Vec<Act>,
     slow_reader: Option<Duration>,
     history: Option<usize>,
@@ -151,7 +154,7 @@ impl Fault {
     /// Runs the workflow to its end, and the cluster until nothing moves in it any more.
     ///
     /// # Panics
-    /// When the workflow is invalid, or the run does not end within 30 days.
+    /// When the workflow is invalid, or the run does not end within two days.
     pub fn run(self) -> Seen {
         // The rules are compiled in real time, before the clock stands still.
         LazyLock::force(&RULES);

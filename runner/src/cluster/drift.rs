@@ -150,7 +150,7 @@ fn is_empty(value: &Value) -> bool {
 }
 
 fn is(value: &Value, json: &str) -> bool {
-    value.to_string() == json
+    serde_json::from_str::<Value>(json).is_ok_and(|json| json == *value)
 }
 
 /// Whether a path ends with these names, of which `*` is any.

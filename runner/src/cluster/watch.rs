@@ -23,7 +23,7 @@ use super::exchange::about;
 use super::frames::Frames;
 use super::retry::{ANSWER, Backoff, Failure, Kind, of_status};
 use super::sleep;
-use crate::manifest::RUN_ID;
+use crate::manifest::{RUN_ID, label_value};
 use crate::step::facts::Facts;
 
 /// Objects in one piece of a list.

@@ -126,7 +126,6 @@ impl Clusters {
                 };
                 local.ensure_namespace(namespace).map_err(reason)?;
             }
-            let label = manifest::label_value(self.run.as_str());
             let told = AtomicBool::new(false);
             let tell = |failure: &Failure| {
                 // Both lists meet the same, again and again.

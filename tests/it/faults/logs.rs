@@ -68,14 +68,14 @@ fn f04_lines_with_one_stamp_are_not_doubled_when_the_local_clock_is_ahead() {
     fault!()
         .script(
             "a",
-            Script::new().sleep(seconds(1)).print(lines(1..=2)).sleep(seconds(1)).print(lines([3])).sleep(seconds(1)),
+            Script::new().sleep(seconds(1)).print(lines(1..=3)).sleep(seconds(1)).print(lines([4])).sleep(seconds(1)),
         )
         .cluster(|cluster| {
-            cluster.faults().on("get", "pods/log", "a-*").nth(1).interrupt(After::Lines(1), Interruption::Reset);
+            cluster.faults().on("get", "pods/log", "a-*").nth(1).interrupt(After::Lines(2), Interruption::Reset);
         })
         .meanwhile(|stage| async move { stage.offset_local_clock(SignedDuration::from_secs(90)) })
         .run()
-        .expect(Expected::succeeded().lines(3).more("get pods/log", 1));
+        .expect(Expected::succeeded().lines(4).more("get pods/log", 1));
 }
 
 #[test]

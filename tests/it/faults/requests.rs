@@ -35,7 +35,7 @@ fn f16_a_token_that_expired_is_replaced_and_nobody_notices() {
 #[test]
 fn f16_when_fresh_credentials_are_refused_too_the_job_is_lost_and_left_alone() {
     let seen = fault!()
-        .script("a", long(120))
+        .script("a", (1..=120).fold(Script::new(), |script, n| script.print(lines([n])).sleep(seconds(61))))
         .meanwhile(|stage| async move {
             tokio::time::sleep(hours(1)).await;
             stage.stop_renewing();
