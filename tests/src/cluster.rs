@@ -1,8 +1,9 @@
 //! An embedded cluster that the program under test reaches over loopback, and that the test looks into.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use http_body_util::{BodyExt as _, Empty};
 use local_cluster::{LocalCluster, Options, Request, Server};
 use serde_json::Value;
@@ -16,7 +17,7 @@ pub struct Served {
     runtime: Runtime,
     cluster: LocalCluster,
     kubeconfig: PathBuf,
-    _server: Server,
+    server: Mutex<Option<Server>>,
 }
 
 impl Served {
@@ -33,7 +34,22 @@ impl Served {
             Ok::<_, std::io::Error>((cluster, server))
         })?;
         let kubeconfig = workdir.write("kubeconfig", server.kubeconfig())?;
-        Ok(Served { runtime, cluster, kubeconfig, _server: server })
+        Ok(Served { runtime, cluster, kubeconfig, server: Mutex::new(Some(server)) })
+    }
+
+    /// Ends all connections and, on the same port, takes new ones; the cluster goes on.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn restart_server(&self) -> Result<()> {
+        let mut server = self.server.lock().map_err(|_| anyhow!("a test panicked while it restarted the server"))?;
+        let old = server.take().context("the server did not come back")?;
+        let address = old.address();
+        *server = Some(self.runtime.block_on(async {
+            old.stop().await;
+            self.cluster.serve(address).await
+        })?);
+        Ok(())
     }
 
     /// Its kubeconfig.

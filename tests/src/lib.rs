@@ -3,6 +3,8 @@
 //! Nothing here reads the machine's own configuration: every folder the program looks at is inside the test's.
 
 mod cluster;
+mod namespace;
+mod proxy;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 pub use cluster::Served;
+pub use namespace::{ClusterKind, KUBECONFIG, Namespace, Refused};
+pub use proxy::Proxy;
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
@@ -157,7 +161,10 @@ impl Runner {
 }
 
 /// The program that was built beside the tests.
-fn binary() -> Result<PathBuf> {
+///
+/// # Errors
+/// When it was not built.
+pub fn binary() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     // target/<profile>/deps/it-… → target/<profile>/runner
     let folder = test.parent().and_then(Path::parent).context("the test has no folder")?;
