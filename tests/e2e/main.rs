@@ -13,6 +13,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod differential;
 mod disruptions;
 mod endings;
 mod fields;
@@ -39,5 +40,6 @@ fn main() -> ExitCode {
         ("logs", logs::TESTS),
         ("network", network::TESTS),
         ("rights", rights::TESTS),
+        ("differential", differential::TESTS),
     ])
 }

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, anyhow};
-use http_body_util::{BodyExt as _, Empty};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, Full};
 use local_cluster::{LocalCluster, Options, Request, Server};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tower_service::Service as _;
 
-use crate::Workdir;
+use crate::{Refused, Workdir};
 
 /// A cluster that is served for one test.
 pub struct Served {
@@ -60,6 +61,29 @@ impl Served {
     /// The cluster itself.
     pub fn cluster(&self) -> &LocalCluster {
         &self.cluster
+    }
+
+    /// What it says to a Job that is not kept, and in which it must know every field.
+    ///
+    /// # Errors
+    /// When it says no.
+    pub fn strict_dry_run(&self, job: &Value) -> Result<(), Refused> {
+        let unanswered = |error: &dyn std::fmt::Display| Refused::unanswered(error.to_string());
+        let path = "/apis/batch/v1/namespaces/default/jobs?dryRun=All&fieldValidation=Strict";
+        let request = http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json");
+        let request = request.body(Full::<Bytes>::from(job.to_string())).map_err(|error| unanswered(&error))?;
+        let mut cluster = self.cluster.clone();
+        let (status, answer) = self.runtime.block_on(async move {
+            let answer = cluster.call(request).await.map_err(|error| unanswered(&error))?;
+            let status = answer.status();
+            let bytes = answer.into_body().collect().await.map_err(|error| unanswered(&error))?.to_bytes();
+            Ok::<_, Refused>((status, bytes))
+        })?;
+        if status.is_success() {
+            return Ok(());
+        }
+        let status: kube::core::Status = serde_json::from_slice(&answer).map_err(|error| unanswered(&error))?;
+        Err(Refused::from(status))
     }
 
     /// The requests that were made so far with this verb and resource.

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 pub use cluster::Served;
-pub use namespace::{ClusterKind, KUBECONFIG, Namespace, Refused};
+pub use namespace::{Cause, ClusterKind, KUBECONFIG, Namespace, Refused};
 pub use proxy::Proxy;
 
 /// The root of the repository.

@@ -42,8 +42,24 @@ pub struct Refused {
     pub code: u16,
     /// In its words.
     pub message: String,
-    /// The fields it names.
-    pub fields: Vec<String>,
+    /// What is wrong, field by field.
+    pub causes: Vec<Cause>,
+}
+
+/// One of the reasons for which an object is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The field, as `spec.template.spec.containers[0].image`.
+    pub field: String,
+    /// What is wrong with it, as `Required value`.
+    pub message: String,
+}
+
+impl Refused {
+    /// There was no answer, or none that can be read.
+    pub(crate) fn unanswered(message: String) -> Refused {
+        Refused { code: 0, message, causes: Vec::new() }
+    }
 }
 
 impl fmt::Display for Refused {
@@ -54,20 +70,22 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+impl From<kube::core::Status> for Refused {
+    fn from(status: kube::core::Status) -> Refused {
+        let causes = status.details.into_iter().flat_map(|details| details.causes);
+        Refused {
+            code: status.code,
+            message: status.message,
+            causes: causes.map(|cause| Cause { field: cause.field, message: cause.message }).collect(),
+        }
+    }
+}
+
 impl From<kube::Error> for Refused {
     fn from(error: kube::Error) -> Refused {
         match error {
-            kube::Error::Api(status) => Refused {
-                code: status.code,
-                message: status.message.clone(),
-                fields: status
-                    .details
-                    .into_iter()
-                    .flat_map(|details| details.causes)
-                    .map(|cause| cause.field)
-                    .collect(),
-            },
-            other => Refused { code: 0, message: format!("{other:?}"), fields: Vec::new() },
+            kube::Error::Api(status) => Refused::from(*status),
+            other => Refused::unanswered(format!("{other:?}")),
         }
     }
 }
@@ -185,12 +203,13 @@ impl Namespace {
         Ok(created)
     }
 
-    /// What the server says to an object that is not kept.
+    /// What the server says to an object that is not kept, and in which it must know every field.
     ///
     /// # Errors
     /// When it says no.
-    pub fn dry_run(&self, resource: &str, manifest: &Value) -> Result<Value, Refused> {
-        self.request(Method::POST, &format!("{}?dryRun=All", self.path(resource)), Some(manifest))
+    pub fn strict_dry_run(&self, resource: &str, manifest: &Value) -> Result<Value, Refused> {
+        let path = format!("{}?dryRun=All&fieldValidation=Strict", self.path(resource));
+        self.request(Method::POST, &path, Some(manifest))
     }
 
     /// Deletes an object in it, with what belongs to it.
@@ -208,11 +227,7 @@ impl Namespace {
     /// When the server says no.
     pub fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
         let text = self.send(method, path, body)?;
-        serde_json::from_str(&text).map_err(|error| Refused {
-            code: 0,
-            message: format!("{error}: {text}"),
-            fields: Vec::new(),
-        })
+        serde_json::from_str(&text).map_err(|error| Refused::unanswered(format!("{error}: {text}")))
     }
 
     /// Any request without a body; the answer as text.
@@ -227,8 +242,7 @@ impl Namespace {
         let content = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let request = http::Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, content);
-        let request =
-            request.body(bytes).map_err(|error| Refused { code: 0, message: error.to_string(), fields: Vec::new() })?;
+        let request = request.body(bytes).map_err(|error| Refused::unanswered(error.to_string()))?;
         Ok(self.runtime.block_on(self.client.request_text(request))?)
     }
 
