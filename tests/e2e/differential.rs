@@ -173,27 +173,30 @@ impl Comparison<'_> {
         let mut manifest = manifest.unwrap_or_else(|| translated(config, &self.ordinary));
         manifest["metadata"]["namespace"] = json!(self.namespace.name());
         let theirs = self.namespace.strict_dry_run("jobs", &manifest).map(drop);
+        if let Err(Refused { code: 0, message, .. }) = &theirs {
+            panic!("the cluster is away: {message}");
+        }
         Verdicts { errors, warnings, manifest, theirs }
     }
 
-    fn differences(&self, config: &Value) -> Vec<Difference> {
-        let Verdicts { errors, warnings, manifest, theirs } = self.ask(config);
+    fn differences(&self, config: &Value, verdicts: &Verdicts) -> Vec<Difference> {
+        let Verdicts { errors, warnings, manifest, theirs } = verdicts;
         let mut found = Vec::new();
         if errors.is_empty() {
             let mut translated = translated(config, &self.ordinary);
             translated["metadata"]["namespace"] = json!(self.namespace.name());
-            if let Some(path) = first_difference(&comparable(&manifest), &comparable(&translated), "") {
+            if let Some(path) = first_difference(&comparable(manifest), &comparable(&translated), "") {
                 found.push(Difference::Translation(path));
             }
         }
-        match (&theirs, errors.is_empty()) {
+        match (theirs, errors.is_empty()) {
             (Ok(()), false) => {
                 let broken = errors.iter().filter(|ours| !self.exceptions.promises(ours));
                 found.extend(broken.map(|ours| Difference::TooStrict(format!("{} {}", ours.code, ours.path))));
             }
             (Err(refused), true) => {
                 let causes = exceptions::causes(refused);
-                let open = causes.iter().filter(|cause| !self.exceptions.excuses(cause, &warnings));
+                let open = causes.iter().filter(|cause| !self.exceptions.excuses(cause, warnings));
                 found.extend(open.map(|cause| Difference::TooKind(cause.clone())));
             }
             _ => {}
@@ -206,7 +209,7 @@ impl Comparison<'_> {
         let mut config = config.clone();
         'smaller: loop {
             for smaller in cut(&config) {
-                if self.differences(&smaller).contains(difference) {
+                if self.differences(&smaller, &self.ask(&smaller)).contains(difference) {
                     config = smaller;
                     continue 'smaller;
                 }
@@ -287,10 +290,10 @@ fn our_verdict_is_that_of_the_api_server(namespace: &Namespace) {
     let mut accepted = 0;
     for number in 0..count {
         let config = generate::config(seed, number);
-        for difference in comparison.differences(&config) {
+        let verdicts = comparison.ask(&config);
+        for difference in comparison.differences(&config, &verdicts) {
             found.entry(difference).or_insert_with(|| config.clone());
         }
-        let verdicts = comparison.ask(&config);
         accepted += usize::from(verdicts.theirs.is_ok());
         if let Some(second) = &second
             && let Some(disagreement) = second.disagrees(&verdicts)

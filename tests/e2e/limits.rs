@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[Test] = tests![
 fn the_deadline_ends_a_program(namespace: &Namespace) {
     let step = Step::sh("a", "echo begun; sleep 300").config(json!({"active_deadline": 4}));
     let run = exec(namespace, &[step], &[]);
-    run.ended("a", None, "deadline", &["DeadlineExceeded"]);
+    run.ended("a", None, "deadline", &["active deadline of"]);
     assert_eq!(run.end("a").log, "begun\n");
 }
 
@@ -31,13 +31,13 @@ fn the_deadline_ends_a_pod_that_never_started(namespace: &Namespace) {
     let source = json!({"secret_key_ref": {"name": "gone", "key": "a"}});
     let config = json!({"active_deadline": 3, "env": [{"name": "A", "value_from": source}]});
     let run = exec(namespace, &[Step::sh("a", "echo it ran").config(config)], &["--wait", "config=1h"]);
-    run.ended("a", None, "deadline", &["DeadlineExceeded"]);
+    run.ended("a", None, "deadline", &["active deadline of"]);
 }
 
 fn a_deadline_of_nothing_lets_nothing_start(namespace: &Namespace) {
     let config = json!({"active_deadline": 0, "image": MISSING});
     let run = exec(namespace, &[Step::sh("a", "echo it ran").config(config)], &[]);
-    run.ended("a", None, "deadline", &["DeadlineExceeded"]);
+    run.ended("a", None, "deadline", &["active deadline of"]);
 }
 
 fn a_job_that_removes_itself_at_once(namespace: &Namespace) {

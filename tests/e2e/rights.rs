@@ -151,19 +151,10 @@ fn a_runner_in_a_pod_uses_its_credentials(namespace: &Namespace) {
     let volumes: Vec<Value> =
         mounts.iter().map(|(name, from, _)| json!({"name": name, "hostPath": {"path": from}})).collect();
     let volume_mounts: Vec<Value> = mounts.iter().map(|(name, _, to)| json!({"name": name, "mountPath": to})).collect();
-    let mut env = vec![
-        json!({"name": "HOME", "value": "/inside"}),
-        json!({"name": "XDG_CACHE_HOME", "value": "/built/test-cache"}),
-    ];
-    let (host, port) = address(namespace);
-    // A cluster on loopback may have no network of its own, and no service addresses.
-    let is_loopback = host == "127.0.0.1";
-    if is_loopback {
-        env.push(json!({"name": "KUBERNETES_SERVICE_HOST", "value": host}));
-        env.push(json!({"name": "KUBERNETES_SERVICE_PORT", "value": port.to_string()}));
-    }
+    let env =
+        [json!({"name": "HOME", "value": "/inside"}), json!({"name": "XDG_CACHE_HOME", "value": "/built/test-cache"})];
     let pod = json!({"metadata": {"name": "runner"}, "spec": {
-        "serviceAccountName": "runner", "restartPolicy": "Never", "hostNetwork": is_loopback,
+        "serviceAccountName": "runner", "restartPolicy": "Never",
         "volumes": volumes,
         "containers": [{
             "name": "runner", "image": SHELL, "env": env, "volumeMounts": volume_mounts,
@@ -180,12 +171,4 @@ fn a_runner_in_a_pod_uses_its_credentials(namespace: &Namespace) {
 fn log(namespace: &Namespace) -> String {
     let path = format!("{}/runner/log", namespace.path("pods"));
     namespace.text(Method::GET, &path).unwrap_or_else(|refused| refused.to_string())
-}
-
-/// Where the API server listens.
-fn address(namespace: &Namespace) -> (String, u16) {
-    let text = std::fs::read_to_string(namespace.kubeconfig()).unwrap();
-    let kubeconfig: Value = serde_yaml::from_str(&text).unwrap();
-    let server: http::Uri = kubeconfig["clusters"][0]["cluster"]["server"].as_str().unwrap().parse().unwrap();
-    (server.host().unwrap().to_owned(), server.port_u16().unwrap_or(443))
 }

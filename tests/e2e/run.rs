@@ -58,7 +58,8 @@ pub(crate) fn start(namespace: &Namespace, steps: &[Step], arguments: &[&str]) -
 
 /// The same with another kubeconfig.
 pub(crate) fn start_with(namespace: &Namespace, kubeconfig: &Path, steps: &[Step], arguments: &[&str]) -> Running {
-    let runner = runner(namespace, &file(namespace, steps)).arg("--kubeconfig").arg(kubeconfig);
+    // A cluster that went away fails the test, and soon.
+    let runner = runner(namespace, &file(namespace, steps)).args(["--wait", "api=90s", "--kubeconfig"]).arg(kubeconfig);
     Running::new(runner.args(arguments.iter().copied()))
 }
 

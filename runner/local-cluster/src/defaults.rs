@@ -29,6 +29,9 @@ pub(crate) fn apply(resource: Resource, object: &mut Value) {
             if let Some(spec) = &mut pod.spec {
                 pod_spec(spec);
                 spec.enable_service_links.get_or_insert(true);
+                // In templates a negative one stays.
+                spec.termination_grace_period_seconds =
+                    spec.termination_grace_period_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });
             }
         }),
         Resource::Secrets => secret(object),
@@ -97,7 +100,8 @@ fn select_own_pods(job: &mut Job) {
     }
     let labels = spec.template.metadata.get_or_insert_with(ObjectMeta::default).labels.get_or_insert_default();
     for (key, value) in [(CONTROLLER_UID, &uid), (OLD_CONTROLLER_UID, &uid), (JOB_NAME, &name), (OLD_JOB_NAME, &name)] {
-        labels.insert(key.to_owned(), value.clone());
+        // One that is there and says something else is refused by validation.
+        labels.entry(key.to_owned()).or_insert_with(|| value.clone());
     }
     let matched = BTreeMap::from([(CONTROLLER_UID.to_owned(), uid)]);
     spec.selector = Some(LabelSelector { match_labels: Some(matched), match_expressions: None });

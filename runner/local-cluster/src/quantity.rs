@@ -33,10 +33,11 @@ impl Quantity {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, suffix) = rest.split_at_checked(end)?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        // A point alone is zero.
+        if number.is_empty() || fraction.contains('.') {
             return None;
         }
-        let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+        let digits: i128 = format!("0{whole}{fraction}").parse().ok()?;
         let (numerator, denominator) = scale(suffix)?;
         let fraction = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
         let below = fraction.checked_mul(denominator)?;
@@ -115,9 +116,10 @@ mod tests {
         assert_eq!(read("0.5"), read("500m"));
         assert_eq!(read("1Ki"), read("1024"));
         assert_eq!(read("2e3"), read("2k"));
+        assert_eq!(read("."), Some(Quantity::ZERO));
         assert!(read("64Mi") > read("64M"));
         assert!(read("-1") < Some(Quantity::ZERO));
-        for bad in ["", "Mi", "1MB", "1 Gi", "one", "1.2.3", "."] {
+        for bad in ["", "Mi", "1MB", "1 Gi", "one", "1.2.3", "+"] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

@@ -57,6 +57,7 @@ fn normal(mapping: &Mapping, key: &str, value: &Value) -> Option<Value> {
     let says_nothing = match (&field.kind, &written) {
         (Kind::Mapping(_), written) => is_empty(written) && !field.keep_empty,
         (Kind::List(_) | Kind::Map(_), written) => is_empty(written),
+        (Kind::Text(_), Value::String(text)) => text.is_empty() && matches!(key, "prefix" | "sub_path"),
         // A mount or claim that may be written is the default.
         (Kind::Boolean, Value::Bool(false)) => key == "read_only",
         _ => false,

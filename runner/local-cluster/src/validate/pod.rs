@@ -90,7 +90,6 @@ fn check_spec(spec: &PodSpec, field: &str, causes: &mut Causes) {
             causes.forbidden(format!("{field}.restartPolicy"), "may not be set for non-init containers");
         }
     }
-    causes.not_negative(format!("{field}.terminationGracePeriodSeconds"), spec.termination_grace_period_seconds);
     if let Some(seconds) = spec.active_deadline_seconds.filter(|seconds| !(1..=i64::from(i32::MAX)).contains(seconds)) {
         let detail = "must be between 1 and 2147483647, inclusive";
         causes.invalid(format!("{field}.activeDeadlineSeconds"), seconds, detail);
