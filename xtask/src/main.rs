@@ -4,6 +4,7 @@ mod check;
 mod chore;
 mod command;
 mod components;
+mod end_to_end;
 mod report;
 mod schema;
 mod suite;

@@ -24,8 +24,8 @@ struct Promise {
     code: String,
     /// A path inside the config; `*` at its beginning or end stands for anything.
     path: String,
-    /// Words of our message; none: any.
-    #[serde(default)]
+    /// Our message, as `path`; none: any.
+    #[serde(default = "anything")]
     says: String,
     #[expect(dead_code, reason = "for whoever reads the file")]
     reason: String,
@@ -64,7 +64,7 @@ impl Exceptions {
     /// Whether the rules promise to refuse this.
     pub(super) fn promises(&self, ours: &Ours) -> bool {
         self.promised.iter().any(|promise| {
-            promise.code == ours.code && fits(&promise.path, &ours.path) && ours.message.contains(&promise.says)
+            promise.code == ours.code && fits(&promise.path, &ours.path) && fits(&promise.says, &ours.message)
         })
     }
 
@@ -83,6 +83,10 @@ impl Exceptions {
     pub(super) fn imitates_not(&self, disagreement: &str) -> bool {
         self.not_imitated.iter().any(|gap| fits(&gap.says, disagreement))
     }
+}
+
+fn anything() -> String {
+    "*".to_owned()
 }
 
 fn fits(pattern: &str, text: &str) -> bool {

@@ -118,7 +118,7 @@ fn environment() -> Vec<Row> {
 fn metadata() -> Vec<Row> {
     vec![
         row(
-            json!({"resources": {"requests": {"memory": "16Mi", "cpu": "10m"},
+            json!({"resources": {"requests": {"memory": "16Mi", "cpu": "10m", "ephemeral-storage": "1Gi"},
                 "limits": {"memory": "32Mi", "cpu": "1", "ephemeral-storage": "1Gi"}}}),
             vec![(
                 Pod("/containers/0/resources"),
@@ -301,6 +301,11 @@ fn rewritten() -> Vec<Row> {
                 Pod("/containers/0/resources/limits"),
                 json!({"memory": "512Mi", "cpu": "1500m", "ephemeral-storage": "1e3"}),
             )],
+        ),
+        // A limit is a request, too, where none is made; but the Job's template stays as it was sent.
+        row(
+            json!({"resources": {"limits": {"memory": "32Mi"}}}),
+            vec![(Job("/spec/template/spec/containers/0/resources"), json!({"limits": {"memory": "32Mi"}}))],
         ),
         // Nothing is the same as an empty text.
         row(
