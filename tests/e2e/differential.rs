@@ -116,7 +116,10 @@ fn plain(path: &str) -> String {
     while let Some(at) = rest.find('[') {
         text.push_str(&rest[..at]);
         let inner = &rest[at + 1..];
-        let end = if inner.starts_with('"') { inner[1..].find('"').map(|end| end + 2) } else { inner.find(']') };
+        let end = match inner.strip_prefix('"') {
+            Some(quoted) => quoted.find('"').map(|end| end + 2),
+            None => inner.find(']'),
+        };
         let end = end.unwrap_or(inner.len());
         text.push_str(if inner.starts_with(|c: char| c.is_ascii_digit()) { "[]" } else { ".*" });
         rest = inner.get(end + 1..).unwrap_or_default();

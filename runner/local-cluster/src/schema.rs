@@ -140,7 +140,7 @@ fn drop_empty(value: &mut Value, field: &str) {
     match value {
         Value::Object(map) => {
             if let Some((_, fields)) = NOTHING.iter().find(|(holder, _)| *holder == field) {
-                let is_nothing = |value: &Value| *value == Value::from("") || *value == Value::from(false);
+                let is_nothing = |value: &Value| value == "" || value == &Value::Bool(false);
                 map.retain(|field, value| !(fields.contains(&field.as_str()) && is_nothing(value)));
             }
             map.iter_mut().for_each(|(field, child)| drop_empty(child, field));
