@@ -1,8 +1,9 @@
 //! An embedded cluster that the program under test reaches over loopback, and that the test looks into.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use local_cluster::{LocalCluster, Options, Request, Server};
@@ -10,14 +11,14 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tower_service::Service as _;
 
-use crate::Workdir;
+use crate::{Refused, Workdir};
 
 /// A cluster that is served for one test.
 pub struct Served {
     runtime: Runtime,
     cluster: LocalCluster,
     kubeconfig: PathBuf,
-    _server: Server,
+    server: Mutex<Option<Server>>,
 }
 
 impl Served {
@@ -34,7 +35,22 @@ impl Served {
             Ok::<_, std::io::Error>((cluster, server))
         })?;
         let kubeconfig = workdir.write("kubeconfig", server.kubeconfig())?;
-        Ok(Served { runtime, cluster, kubeconfig, _server: server })
+        Ok(Served { runtime, cluster, kubeconfig, server: Mutex::new(Some(server)) })
+    }
+
+    /// Ends all connections and, on the same port, takes new ones; the cluster goes on.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn restart_server(&self) -> Result<()> {
+        let mut server = self.server.lock().map_err(|_| anyhow!("a test panicked while it restarted the server"))?;
+        let old = server.take().context("the server did not come back")?;
+        let address = old.address();
+        *server = Some(self.runtime.block_on(async {
+            old.stop().await;
+            self.cluster.serve(address).await
+        })?);
+        Ok(())
     }
 
     /// Its kubeconfig.
@@ -45,6 +61,29 @@ impl Served {
     /// The cluster itself.
     pub fn cluster(&self) -> &LocalCluster {
         &self.cluster
+    }
+
+    /// What it says to a Job that is not kept, and in which it must know every field.
+    ///
+    /// # Errors
+    /// When it says no.
+    pub fn strict_dry_run(&self, job: &Value) -> Result<(), Refused> {
+        let unanswered = |error: &dyn std::fmt::Display| Refused::unanswered(error.to_string());
+        let path = "/apis/batch/v1/namespaces/default/jobs?dryRun=All&fieldValidation=Strict";
+        let request = http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json");
+        let request = request.body(Full::<Bytes>::from(job.to_string())).map_err(|error| unanswered(&error))?;
+        let mut cluster = self.cluster.clone();
+        let (status, answer) = self.runtime.block_on(async move {
+            let answer = cluster.call(request).await.map_err(|error| unanswered(&error))?;
+            let status = answer.status();
+            let bytes = answer.into_body().collect().await.map_err(|error| unanswered(&error))?.to_bytes();
+            Ok::<_, Refused>((status, bytes))
+        })?;
+        if status.is_success() {
+            return Ok(());
+        }
+        let status: kube::core::Status = serde_json::from_slice(&answer).map_err(|error| unanswered(&error))?;
+        Err(Refused::from(status))
     }
 
     /// The requests that were made so far with this verb and resource.

@@ -4,6 +4,8 @@
 
 mod cluster;
 pub mod faults;
+mod namespace;
+mod proxy;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 pub use cluster::Served;
+pub use namespace::{Cause, ClusterKind, KUBECONFIG, Namespace, Refused};
+pub use proxy::Proxy;
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
@@ -186,7 +190,10 @@ impl Runner {
 }
 
 /// The program that was built beside the tests.
-fn binary() -> Result<PathBuf> {
+///
+/// # Errors
+/// When it was not built.
+pub fn binary() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     // target/<profile>/deps/it-… → target/<profile>/runner
     let folder = test.parent().and_then(Path::parent).context("the test has no folder")?;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{check, components, kubernetes, schema, test, wasm_target, workspace::Workspace};
+use crate::{check, components, end_to_end, kubernetes, schema, test, wasm_target, workspace::Workspace};
 
 /// The chores of this repository
 ///
@@ -15,6 +15,8 @@ pub(crate) enum Chore {
     Check(check::Check),
     /// Everything that `check` does, then all tests
     Test(test::Test),
+    /// Run the end-to-end suite on a real cluster; on the embedded one `test` runs it
+    E2e(end_to_end::EndToEnd),
     /// Run the tests and write what they got into their golden files
     Bless,
     /// Give the installed rustc a standard library for wasm32-unknown-unknown
@@ -35,6 +37,7 @@ impl Chore {
             Self::Kubernetes(chore) => chore.run(),
             Self::Check(chore) => chore.run(&Workspace::open()?),
             Self::Test(chore) => chore.run(&Workspace::open()?),
+            Self::E2e(chore) => chore.run(&Workspace::open()?),
             Self::Bless => test::bless(&Workspace::open()?),
             Self::BuildComponents(chore) => chore.run(&Workspace::open()?),
             Self::Schema(chore) => chore.run(&Workspace::open()?),

@@ -4,6 +4,7 @@ mod check;
 mod chore;
 mod command;
 mod components;
+mod end_to_end;
 mod kubernetes;
 mod report;
 mod schema;

@@ -167,7 +167,8 @@ fn dispatch(shared: &Arc<Shared>, route: &Route, asked: &Asked<'_>) -> Result<Re
             _ => Err(Refusal::method_not_allowed()),
         },
         Route::Object { key, sub: Sub::Log } if method == Method::GET => crate::log::answer(shared, key, asked.query),
-        Route::Object { sub: Sub::Log, .. } => Err(Refusal::method_not_allowed()),
+        Route::Object { key, sub: Sub::Eviction } if method == Method::POST => remove::evict(shared, key, asked),
+        Route::Object { sub: Sub::Log | Sub::Eviction, .. } => Err(Refusal::method_not_allowed()),
         Route::Object { key, sub } => match *method {
             Method::GET if asked.query.flag("watch") => read::watch_one(shared, key, asked),
             Method::GET => read::get(shared, key, asked),

@@ -29,6 +29,12 @@ pub(crate) fn apply(resource: Resource, object: &mut Value) {
             if let Some(spec) = &mut pod.spec {
                 pod_spec(spec);
                 spec.enable_service_links.get_or_insert(true);
+                for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
+                    requests_of_limits(container);
+                }
+                // In templates a negative one stays.
+                spec.termination_grace_period_seconds =
+                    spec.termination_grace_period_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });
             }
         }),
         Resource::Secrets => secret(object),
@@ -97,7 +103,8 @@ fn select_own_pods(job: &mut Job) {
     }
     let labels = spec.template.metadata.get_or_insert_with(ObjectMeta::default).labels.get_or_insert_default();
     for (key, value) in [(CONTROLLER_UID, &uid), (OLD_CONTROLLER_UID, &uid), (JOB_NAME, &name), (OLD_JOB_NAME, &name)] {
-        labels.insert(key.to_owned(), value.clone());
+        // One that is there and says something else is refused by validation.
+        labels.entry(key.to_owned()).or_insert_with(|| value.clone());
     }
     let matched = BTreeMap::from([(CONTROLLER_UID.to_owned(), uid)]);
     spec.selector = Some(LabelSelector { match_labels: Some(matched), match_expressions: None });
@@ -128,16 +135,21 @@ fn container_defaults(container: &mut Container) {
         let policy = if is_latest(container.image.as_deref().unwrap_or_default()) { "Always" } else { "IfNotPresent" };
         container.image_pull_policy = Some(policy.to_owned());
     }
-    let resources = container.resources.get_or_insert_default();
+    container.resources.get_or_insert_default();
+    for source in container.env.iter_mut().flatten().filter_map(|variable| variable.value_from.as_mut()) {
+        if let Some(reference) = &mut source.field_ref {
+            reference.api_version.get_or_insert_with(|| "v1".to_owned());
+        }
+    }
+}
+
+/// Of pods, not of templates: a limit is a request where none is made.
+fn requests_of_limits(container: &mut Container) {
+    let Some(resources) = &mut container.resources else { return };
     if let Some(limits) = resources.limits.clone().filter(|limits| !limits.is_empty()) {
         let requests = resources.requests.get_or_insert_default();
         for (resource, amount) in limits {
             requests.entry(resource).or_insert(amount);
-        }
-    }
-    for source in container.env.iter_mut().flatten().filter_map(|variable| variable.value_from.as_mut()) {
-        if let Some(reference) = &mut source.field_ref {
-            reference.api_version.get_or_insert_with(|| "v1".to_owned());
         }
     }
 }

@@ -34,6 +34,7 @@ mod object;
 mod objects;
 mod operator;
 mod pod;
+mod quantity;
 mod refusal;
 mod requests;
 mod resource;

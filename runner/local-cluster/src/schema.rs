@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::object::set;
+use crate::quantity;
 use crate::refusal::Refusal;
 use crate::resource::Resource;
 
@@ -39,6 +40,12 @@ pub(crate) fn shape(resource: Resource, mut sent: Value) -> Result<Shaped, Refus
     }?;
     let mut unknown = Vec::new();
     find_unknown(&sent, &object, "", &mut unknown);
+    let mut object = object;
+    write_quantities(&mut object).map_err(|field| {
+        let (kind, problem) = (resource.kind(), quantity::PROBLEM);
+        Refusal::bad_request(format!("{kind} in version \"v1\" cannot be handled as a {kind}: {field}: {problem}"))
+    })?;
+    drop_empty(&mut object, "");
     Ok(Shaped { object, unknown })
 }
 
@@ -84,6 +91,61 @@ fn numbers_to_quantities(value: &mut Value) {
             }
         }
         Value::Array(list) => list.iter_mut().for_each(numbers_to_quantities),
+        _ => {}
+    }
+}
+
+/// Brings all quantities into the server's own form.
+///
+/// # Errors
+///
+/// The field that holds something else.
+fn write_quantities(value: &mut Value) -> Result<(), String> {
+    match value {
+        Value::Object(map) => {
+            for (field, child) in map.iter_mut() {
+                match (field.as_str(), &mut *child) {
+                    ("limits" | "requests" | "capacity" | "allocatable", Value::Object(amounts)) => {
+                        amounts.values_mut().try_for_each(write_quantity).map_err(|()| field.clone())?;
+                    }
+                    ("sizeLimit", amount) => write_quantity(amount).map_err(|()| field.clone())?,
+                    _ => write_quantities(child)?,
+                }
+            }
+            Ok(())
+        }
+        Value::Array(list) => list.iter_mut().try_for_each(write_quantities),
+        _ => Ok(()),
+    }
+}
+
+fn write_quantity(value: &mut Value) -> Result<(), ()> {
+    let Some(text) = value.as_str() else { return Ok(()) };
+    *value = quantity::canonical(text).ok_or(())?.into();
+    Ok(())
+}
+
+/// Where the server keeps no difference between an empty text, or `false`, and nothing: the field that holds such
+/// objects, and their fields.
+const NOTHING: [(&str, &[&str]); 6] = [
+    ("env", &["value"]),
+    ("envFrom", &["prefix"]),
+    ("tolerations", &["key", "operator", "value", "effect"]),
+    ("volumeMounts", &["subPath", "subPathExpr", "readOnly"]),
+    ("emptyDir", &["medium"]),
+    ("persistentVolumeClaim", &["readOnly"]),
+];
+
+fn drop_empty(value: &mut Value, field: &str) {
+    match value {
+        Value::Object(map) => {
+            if let Some((_, fields)) = NOTHING.iter().find(|(holder, _)| *holder == field) {
+                let is_nothing = |value: &Value| value == "" || value == &Value::Bool(false);
+                map.retain(|field, value| !(fields.contains(&field.as_str()) && is_nothing(value)));
+            }
+            map.iter_mut().for_each(|(field, child)| drop_empty(child, field));
+        }
+        Value::Array(list) => list.iter_mut().for_each(|child| drop_empty(child, field)),
         _ => {}
     }
 }
@@ -138,6 +200,17 @@ mod tests {
         assert!(text.starts_with("Job in version \"v1\" cannot be handled as a Job: "), "{text}");
         let text = refused(json!({"kind": "CronJob"}));
         assert_eq!(text, "the kind in the data (CronJob) does not match the expected kind (Job)");
+    }
+
+    #[test]
+    fn quantities_and_empty_texts_are_kept_in_the_servers_form() {
+        let sent = json!({"spec": {"containers": [{
+            "name": "a", "env": [{"name": "E", "value": ""}], "resources": {"limits": {"memory": "0.5Gi"}}}]}});
+        let container = shape(Resource::Pods, sent).unwrap().object["spec"]["containers"][0].take();
+        assert_eq!(container["env"], json!([{"name": "E"}]));
+        assert_eq!(container["resources"]["limits"]["memory"], "512Mi");
+        let sent = json!({"spec": {"containers": [{"name": "a", "resources": {"limits": {"memory": "1 GB"}}}]}});
+        assert_eq!(shape(Resource::Pods, sent).map(|shaped| shaped.object).unwrap_err().code, 400);
     }
 
     #[test]

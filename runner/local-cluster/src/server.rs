@@ -18,7 +18,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use crate::LocalCluster;
 use crate::api;
@@ -55,7 +54,7 @@ impl Server {
         }
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let token = Uuid::new_v4().simple().to_string();
+        let token = cluster.shared.token.clone();
         let stop = stop.child_token();
         let (end, ended) = oneshot::channel();
         // The server must not keep the cluster alive: of its handles, the last one dropped ends it.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::credentials::Credentials;
@@ -26,6 +27,9 @@ pub(crate) struct Shared {
     pub(crate) logs: Logs,
     pub(crate) pods: Controls,
     pub(crate) folder: Folder,
+    /// Whoever has it may ask for anything over loopback. It is the same for all servers of a cluster, so that a kubeconfig
+    /// outlives a server that is started again.
+    pub(crate) token: String,
     /// Cancelled when the cluster ends: streams end, controllers and pods stop.
     pub(crate) stop: CancellationToken,
 }
@@ -45,6 +49,7 @@ impl Shared {
             logs: Logs::default(),
             pods: Controls::default(),
             folder,
+            token: Uuid::new_v4().simple().to_string(),
             stop: CancellationToken::new(),
         })
     }

@@ -15,8 +15,9 @@ mod job;
 mod metadata;
 pub(crate) mod name;
 mod pod;
-mod quantity;
+mod resources;
 mod scheduling;
+mod security;
 mod volumes;
 
 /// Checks an object that is to be created.

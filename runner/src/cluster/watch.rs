@@ -101,8 +101,6 @@ pub struct Opening<'a> {
     pub namespace: &'a str,
     /// Id of the run.
     pub run: &'a str,
-    /// Its id as the value of a label.
-    pub label: &'a str,
     /// The Jobs that it may have.
     pub earlier: Earlier<'a>,
 }
@@ -240,8 +238,8 @@ impl Watched {
         clock: sleep::Clock,
         tell: impl Fn(&Failure),
     ) -> Result<Watched, OpenError> {
-        let Opening { namespace, run, label, earlier } = opening;
-        let labels = format!("{RUN_ID}={label}");
+        let Opening { namespace, run, earlier } = opening;
+        let labels = format!("{RUN_ID}={}", label_value(run));
         let jobs = Selected::<Job>::new(cluster, namespace, labels.clone(), silence);
         let pods = Selected::<Pod>::new(cluster, namespace, labels, silence);
         let refused = |resource| {

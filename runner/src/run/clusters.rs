@@ -14,7 +14,6 @@ use crate::cluster::{
 };
 use crate::event::{EventKind, Events};
 use crate::journal::{Entry, History, Journal};
-use crate::manifest;
 use crate::step::remember;
 use crate::step::waits::{WaitKind, Waits};
 
@@ -136,7 +135,7 @@ impl Clusters {
             };
             let begun = self.begun(&target, namespace);
             let earlier = begun.as_deref().map_or(Earlier::Nothing, Earlier::Begun);
-            let opening = Opening { namespace, run: self.run.as_str(), label: &label, earlier };
+            let opening = Opening { namespace, run: self.run.as_str(), earlier };
             let events = self.events.clone();
             let clock: Clock = Box::new(move || events.now());
             let watched = Watched::open(&cluster, opening, OPEN, self.silence, clock, tell).await?;

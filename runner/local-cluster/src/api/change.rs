@@ -80,7 +80,7 @@ pub(super) fn patch(shared: &Shared, key: &Key, sub: Sub, asked: &Asked<'_>) -> 
 fn part(sub: Sub) -> Part {
     match sub {
         Sub::Status => Part::Status,
-        Sub::Whole | Sub::Log | Sub::Finalize => Part::Main,
+        Sub::Whole | Sub::Log | Sub::Eviction | Sub::Finalize => Part::Main,
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Asked, Reply, query};
 use crate::object::{Key, Metadata, Object};
+use crate::pod::{self, Disruption};
 use crate::refusal::Refusal;
 use crate::resource::Resource;
 use crate::shared::Shared;
@@ -69,6 +70,24 @@ pub(super) fn collection(
         }),
         warnings: warn_of_orphans(resource, &how),
     })
+}
+
+/// Ends a pod as whoever drains its node does. There are no disruption budgets that could forbid it.
+pub(super) fn evict(shared: &Shared, key: &Key, asked: &Asked<'_>) -> Result<Reply, Refusal> {
+    let sent: Value = serde_json::from_slice(asked.body)
+        .map_err(|error| Refusal::bad_request(format!("the eviction cannot be read: {error}")))?;
+    if !sent.name().is_empty() && sent.name() != key.name {
+        return Err(Refusal::bad_request("name in URL does not match name in Eviction object"));
+    }
+    let options = sent.get("deleteOptions").cloned().unwrap_or_default();
+    let is_dry_run = asked.query.is_dry_run()? || options.get("dryRun").is_some();
+    if is_dry_run {
+        shared.store().get(key).ok_or_else(|| Refusal::not_found(key.resource, &key.name))?;
+    } else {
+        pod::disrupt(shared, key, Disruption::Drain)?;
+    }
+    let value = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    Ok(Reply::Json { status: StatusCode::CREATED, value, warnings: Vec::new() })
 }
 
 fn success(key: &Key, object: &Value) -> Value {

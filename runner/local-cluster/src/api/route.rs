@@ -30,6 +30,8 @@ pub(crate) enum Sub {
     Whole,
     Status,
     Log,
+    /// `pods/NAME/eviction`.
+    Eviction,
     /// `namespaces/NAME/finalize`.
     Finalize,
 }
@@ -39,6 +41,7 @@ impl Sub {
         match (resource, text) {
             (resource, "status") if resource.has_status() => Some(Self::Status),
             (Resource::Pods, "log") => Some(Self::Log),
+            (Resource::Pods, "eviction") => Some(Self::Eviction),
             (Resource::Namespaces, "finalize") => Some(Self::Finalize),
             _ => None,
         }
@@ -49,6 +52,7 @@ impl Sub {
             Self::Whole => "",
             Self::Status => "/status",
             Self::Log => "/log",
+            Self::Eviction => "/eviction",
             Self::Finalize => "/finalize",
         }
     }
@@ -152,6 +156,7 @@ mod tests {
             |resource, namespace: Option<&str>| Route::Collection { resource, namespace: namespace.map(str::to_owned) };
         for (path, expected) in [
             ("/api/v1/namespaces/a/pods/b/log", object(Resource::Pods, "a", "b", Sub::Log)),
+            ("/api/v1/namespaces/a/pods/b/eviction", object(Resource::Pods, "a", "b", Sub::Eviction)),
             ("/apis/batch/v1/namespaces/a/jobs/b/status", object(Resource::Jobs, "a", "b", Sub::Status)),
             ("/apis/batch/v1/namespaces/a/jobs", all(Resource::Jobs, Some("a"))),
             ("/apis/batch/v1/jobs", all(Resource::Jobs, None)),

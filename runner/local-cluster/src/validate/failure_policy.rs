@@ -21,9 +21,7 @@ pub(super) fn check(policy: &PodFailurePolicy, spec: &JobSpec, causes: &mut Caus
         spec.containers.iter().chain(spec.init_containers.iter().flatten()).map(|container| container.name.as_str())
     });
     let containers: Vec<&str> = containers.collect();
-    if policy.rules.is_empty() {
-        causes.required("spec.podFailurePolicy.rules", "");
-    } else if policy.rules.len() > MAX_RULES {
+    if policy.rules.len() > MAX_RULES {
         causes.add(
             "FieldValueTooMany",
             "spec.podFailurePolicy.rules",

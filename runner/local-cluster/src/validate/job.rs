@@ -56,7 +56,27 @@ pub(super) fn check(job: &Job, causes: &mut Causes) {
     if let Some(policy) = &spec.pod_failure_policy {
         failure_policy::check(policy, spec, causes);
     }
+    check_own_labels(job, causes);
     pod::check_template(&spec.template, "spec.template", causes);
+}
+
+/// The labels by which a Job finds its pods are the server's to set.
+fn check_own_labels(job: &Job, causes: &mut Causes) {
+    let Some(spec) = job.spec.as_ref().filter(|spec| spec.manual_selector != Some(true)) else { return };
+    let labels = spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
+    let (name, uid) = (job.metadata.name.as_deref(), job.metadata.uid.as_deref());
+    for (key, expected) in [
+        ("batch.kubernetes.io/controller-uid", uid),
+        ("batch.kubernetes.io/job-name", name),
+        ("controller-uid", uid),
+        ("job-name", name),
+    ] {
+        let expected = expected.unwrap_or_default();
+        if let Some(found) = labels.and_then(|labels| labels.get(key)).filter(|found| *found != expected) {
+            let field = format!("spec.template.metadata.labels[{key}]");
+            causes.invalid(field, found.as_str(), &format!("must be '{expected}'"));
+        }
+    }
 }
 
 /// Most of a Job is fixed once it exists.

@@ -17,6 +17,22 @@ pub(crate) fn dns_subdomain(text: &str) -> Option<String> {
     too_long(text, 253).or_else(|| (!is_subdomain(text)).then(|| SUBDOMAIN.to_owned()))
 }
 
+/// What may begin the name of a ConfigMap or Secret: as Kubernetes does, the last two characters do not count when it ends
+/// with a dash.
+pub(crate) fn beginning(text: &str) -> Option<String> {
+    let shorter = text.strip_suffix('-').and_then(|rest| rest.get(..rest.len().checked_sub(1)?));
+    shorter.map_or_else(|| dns_subdomain(text), |rest| dns_subdomain(&format!("{rest}a")))
+}
+
+/// The name of a kernel parameter.
+pub(crate) fn is_sysctl(text: &str) -> bool {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    let is_part = |part: &str| {
+        part.chars().all(is_inner) && is_alphanumeric(part.chars().next()) && is_alphanumeric(part.chars().next_back())
+    };
+    text.len() <= 253 && text.split(['.', '/']).all(is_part)
+}
+
 /// A label key or annotation key: `name` or `prefix/name`.
 pub(crate) fn label_key(text: &str) -> Option<String> {
     let name = match text.split_once('/') {
@@ -44,8 +60,10 @@ pub(crate) fn label_value(text: &str) -> Option<String> {
 /// A key of a ConfigMap or Secret.
 pub(crate) fn data_key(text: &str) -> Option<String> {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if text == "." || text == ".." {
-        return Some(format!("must not be '{text}'"));
+    match text {
+        "." | ".." => return Some(format!("must not be '{text}'")),
+        _ if text.starts_with("..") => return Some("must not start with '..'".to_owned()),
+        _ => {}
     }
     too_long(text, 253).or_else(|| (text.is_empty() || !text.chars().all(is_fine)).then(|| DATA_KEY.to_owned()))
 }
@@ -101,7 +119,9 @@ mod tests {
         assert_eq!(label_value(""), None);
         assert!(label_value("a b").is_some() && label_value("-a").is_some());
         assert_eq!(data_key(".env"), None);
-        assert!(data_key("..").is_some() && data_key("a/b").is_some());
+        assert!(data_key("..").is_some() && data_key("..a").is_some() && data_key("a/b").is_some());
+        assert!(beginning("a-").is_none() && beginning("A.b-").is_some() && beginning("-").is_some());
+        assert!(is_sysctl("net/ipv4.tcp_a") && !is_sysctl("a..b") && !is_sysctl("a_") && !is_sysctl(""));
         assert_eq!(env_name("my.var-1"), None);
         assert!(env_name("A=B").is_some());
     }

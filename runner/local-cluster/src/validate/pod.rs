@@ -1,17 +1,18 @@
 //! Pods and pod templates: containers, their environment and mounts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, PodTemplateSpec, ResourceRequirements};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Amount;
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, PodTemplateSpec};
 use serde_json::Value;
 
-use super::quantity::{PROBLEM, Quantity};
-use super::{Causes, metadata, name, scheduling, volumes};
+use super::{Causes, metadata, name, resources, scheduling, security, volumes};
 
 pub(super) fn check(pod: &Pod, causes: &mut Causes) {
     match &pod.spec {
-        Some(spec) => check_spec(spec, "spec", causes),
+        Some(spec) => {
+            check_spec(spec, "spec", causes);
+            check_images(spec, causes);
+        }
         None => causes.required("spec.containers", ""),
     }
     let restart = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or_default();
@@ -20,6 +21,17 @@ pub(super) fn check(pod: &Pod, causes: &mut Causes) {
         // The node here starts a container once. To refuse says so; to run it once and call that `Always` would not.
         "Always" | "OnFailure" => causes.unsupported("spec.restartPolicy", restart, &["Never"]),
         other => causes.unsupported("spec.restartPolicy", other, &["Always", "OnFailure", "Never"]),
+    }
+}
+
+/// Of templates this is not asked: there a blank image may be a mark for whoever fills it in.
+fn check_images(spec: &PodSpec, causes: &mut Causes) {
+    for (index, container) in spec.containers.iter().enumerate() {
+        let image = container.image.as_deref().unwrap_or_default();
+        if image.trim() != image {
+            let field = format!("spec.containers[{index}].image");
+            causes.invalid(field, image, "must not have leading or trailing whitespace");
+        }
     }
 }
 
@@ -78,7 +90,6 @@ fn check_spec(spec: &PodSpec, field: &str, causes: &mut Causes) {
             causes.forbidden(format!("{field}.restartPolicy"), "may not be set for non-init containers");
         }
     }
-    causes.not_negative(format!("{field}.terminationGracePeriodSeconds"), spec.termination_grace_period_seconds);
     if let Some(seconds) = spec.active_deadline_seconds.filter(|seconds| !(1..=i64::from(i32::MAX)).contains(seconds)) {
         let detail = "must be between 1 and 2147483647, inclusive";
         causes.invalid(format!("{field}.activeDeadlineSeconds"), seconds, detail);
@@ -86,15 +97,12 @@ fn check_spec(spec: &PodSpec, field: &str, causes: &mut Causes) {
     if let Some(account) = spec.service_account_name.as_deref().filter(|account| !account.is_empty()) {
         causes.named(format!("{field}.serviceAccountName"), account, name::dns_subdomain);
     }
-    for (index, secret) in spec.image_pull_secrets.iter().flatten().enumerate() {
-        if secret.name.is_empty() {
-            causes.required(format!("{field}.imagePullSecrets[{index}].name"), "");
-        }
-    }
     if let Some(class) = spec.priority_class_name.as_deref().filter(|class| !class.is_empty()) {
         causes.named(format!("{field}.priorityClassName"), class, name::dns_subdomain);
     }
-    check_ids(serde_json::to_value(&spec.security_context).unwrap_or_default(), field, causes);
+    if let Some(context) = &spec.security_context {
+        security::check_pod(context, &format!("{field}.securityContext"), causes);
+    }
     scheduling::check(spec, field, causes);
 }
 
@@ -109,11 +117,8 @@ fn check_container(
     if !container.name.is_empty() && !names.insert(container.name.clone()) {
         causes.duplicate(format!("{field}.name"), &container.name);
     }
-    let image = container.image.as_deref().unwrap_or_default();
-    if image.is_empty() {
+    if container.image.as_deref().unwrap_or_default().is_empty() {
         causes.required(format!("{field}.image"), "");
-    } else if image.trim() != image {
-        causes.invalid(format!("{field}.image"), image, "must not have leading or trailing whitespace");
     }
     if let Some(policy) = &container.image_pull_policy {
         causes.one_of(format!("{field}.imagePullPolicy"), policy, &["Always", "IfNotPresent", "Never"]);
@@ -132,17 +137,19 @@ fn check_container(
         match (&source.config_map_ref, &source.secret_ref) {
             (None, None) => causes.invalid(field, "", "must specify one of: `configMapRef` or `secretRef`"),
             (Some(_), Some(_)) => causes.invalid(field, "", "may not have more than one field specified at a time"),
-            (Some(map), None) => causes.named(format!("{field}.configMapRef.name"), &map.name, name::dns_subdomain),
+            (Some(map), None) => causes.named(format!("{field}.configMapRef.name"), &map.name, name::beginning),
             (None, Some(secret)) => {
-                causes.named(format!("{field}.secretRef.name"), &secret.name, name::dns_subdomain);
+                causes.named(format!("{field}.secretRef.name"), &secret.name, name::beginning);
             }
         }
     }
     volumes::check_mounts(container, field, volumes, causes);
     if let Some(resources) = &container.resources {
-        check_resources(resources, &format!("{field}.resources"), causes);
+        resources::check(resources, &format!("{field}.resources"), causes);
     }
-    check_ids(serde_json::to_value(&container.security_context).unwrap_or_default(), field, causes);
+    if let Some(context) = &container.security_context {
+        security::check_container(context, &format!("{field}.securityContext"), causes);
+    }
 }
 
 fn check_variable(variable: &EnvVar, field: &str, causes: &mut Causes) {
@@ -177,18 +184,42 @@ fn check_variable(variable: &EnvVar, field: &str, causes: &mut Causes) {
         causes.named(format!("{field}.secretKeyRef.key"), &reference.key, name::data_key);
     }
     if let Some(reference) = &source.field_ref {
-        let path = reference.field_path.as_str();
-        let is_known = FIELD_PATHS.contains(&path)
-            || [("metadata.labels['", "']"), ("metadata.annotations['", "']")]
-                .iter()
-                .any(|(start, end)| path.starts_with(start) && path.ends_with(end));
-        if path.is_empty() {
-            causes.required(format!("{field}.fieldRef.fieldPath"), "");
-        } else if !is_known {
-            causes.unsupported(format!("{field}.fieldRef.fieldPath"), path, &FIELD_PATHS);
+        check_field_path(&reference.field_path, &format!("{field}.fieldRef"), causes);
+    }
+}
+
+/// A field of the pod, or one entry of its labels or annotations.
+fn check_field_path(path: &str, field: &str, causes: &mut Causes) {
+    let entry = path.strip_suffix("']").and_then(|path| path.split_once("['")).filter(|(of, _)| !of.is_empty());
+    match entry {
+        _ if path.is_empty() => causes.required(format!("{field}.fieldPath"), ""),
+        Some(("metadata.labels", key)) => check_subscript(key, field, causes),
+        Some(("metadata.annotations", key)) => check_subscript(&key.to_lowercase(), field, causes),
+        Some(_) => {
+            let detail = format!("error converting fieldPath: field label does not support subscript: {path}");
+            causes.invalid(format!("{field}.fieldPath"), path, &detail);
+        }
+        // An old name of `spec.nodeName`.
+        None if FIELD_PATHS.contains(&path) || path == "spec.host" => {}
+        None if OTHER_FIELD_PATHS.contains(&path) => {
+            causes.unsupported(format!("{field}.fieldPath"), path, &FIELD_PATHS);
+        }
+        None => {
+            let detail = format!("error converting fieldPath: field label not supported: {path}");
+            causes.invalid(format!("{field}.fieldPath"), path, &detail);
         }
     }
 }
+
+fn check_subscript(key: &str, field: &str, causes: &mut Causes) {
+    if let Some(problem) = name::label_key(key) {
+        causes.invalid(field, key, &problem);
+    }
+}
+
+/// Fields that selectors know and variables cannot hold.
+const OTHER_FIELD_PATHS: [&str; 5] =
+    ["metadata.annotations", "metadata.labels", "spec.restartPolicy", "spec.schedulerName", "status.phase"];
 
 const FIELD_PATHS: [&str; 9] = [
     "metadata.name",
@@ -201,54 +232,3 @@ const FIELD_PATHS: [&str; 9] = [
     "status.podIP",
     "status.podIPs",
 ];
-
-fn check_resources(resources: &ResourceRequirements, field: &str, causes: &mut Causes) {
-    let none = BTreeMap::new();
-    let limits = resources.limits.as_ref().unwrap_or(&none);
-    let requests = resources.requests.as_ref().unwrap_or(&none);
-    for (kind, amounts) in [("limits", limits), ("requests", requests)] {
-        for (resource, Amount(text)) in amounts {
-            let field = format!("{field}.{kind}[{resource}]");
-            match Quantity::parse(text) {
-                None => causes.invalid(field.as_str(), text.as_str(), PROBLEM),
-                Some(amount) if amount < Quantity::ZERO => {
-                    causes.invalid(field.as_str(), text.as_str(), "must be greater than or equal to 0");
-                }
-                Some(_) => {}
-            }
-            let is_standard = matches!(resource.as_str(), "cpu" | "memory" | "ephemeral-storage")
-                || resource.starts_with("hugepages-");
-            if !is_standard && !resource.contains('/') {
-                let detail = "must be a standard resource type or fully qualified";
-                causes.invalid(field, resource.as_str(), detail);
-            }
-        }
-    }
-    for (resource, Amount(request)) in requests {
-        let limit = limits.get(resource).map(|Amount(limit)| limit.as_str());
-        let (Some(limit), Some(request)) = (limit, Quantity::parse(request).map(|amount| (amount, request))) else {
-            continue;
-        };
-        if Quantity::parse(limit).is_some_and(|limit| request.0 > limit) {
-            let detail = format!("must be less than or equal to {resource} limit of {limit}");
-            causes.invalid(format!("{field}.requests"), request.1.as_str(), &detail);
-        }
-    }
-}
-
-/// User and group ids of a security context.
-fn check_ids(context: Value, field: &str, causes: &mut Causes) {
-    for id in ["runAsUser", "runAsGroup", "fsGroup"] {
-        if let Some(value) = context.get(id).and_then(Value::as_i64)
-            && !(0..=i64::from(i32::MAX)).contains(&value)
-        {
-            let detail = "must be between 0 and 2147483647, inclusive";
-            causes.invalid(format!("{field}.securityContext.{id}"), value, detail);
-        }
-    }
-    let privileged = context.get("privileged").and_then(Value::as_bool) == Some(true);
-    if privileged && context.get("allowPrivilegeEscalation").and_then(Value::as_bool) == Some(false) {
-        let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-        causes.invalid(format!("{field}.securityContext"), Value::Null, detail);
-    }
-}

@@ -1,6 +1,7 @@
 //! Node selectors, tolerations and affinity: checked and recorded, there is only one node.
 
 use k8s_openapi::api::core::v1::{NodeSelectorTerm, PodAffinityTerm, PodSpec, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::{Causes, name};
 
@@ -29,14 +30,14 @@ pub(super) fn check(spec: &PodSpec, field: &str, causes: &mut Causes) {
                 causes.required(field.as_str(), "must have at least one node selector term");
             }
             for (index, term) in required.node_selector_terms.iter().enumerate() {
-                check_node_term(term, &format!("{field}[{index}]"), causes);
+                check_node_term(term, true, &format!("{field}[{index}]"), causes);
             }
         }
         let preferred = node.preferred_during_scheduling_ignored_during_execution.iter().flatten();
         for (index, preference) in preferred.enumerate() {
             let field = format!("{field}.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[{index}]");
             check_weight(preference.weight, &field, causes);
-            check_node_term(&preference.preference, &format!("{field}.preference"), causes);
+            check_node_term(&preference.preference, false, &format!("{field}.preference"), causes);
         }
     }
     let pods = affinity.pod_affinity.as_ref();
@@ -86,7 +87,8 @@ fn check_toleration(toleration: &Toleration, field: &str, causes: &mut Causes) {
     }
 }
 
-fn check_node_term(term: &NodeSelectorTerm, field: &str, causes: &mut Causes) {
+/// A preference may name values that no label can have: it is only never met.
+fn check_node_term(term: &NodeSelectorTerm, is_required: bool, field: &str, causes: &mut Causes) {
     for (index, requirement) in term.match_expressions.iter().flatten().enumerate() {
         let field = format!("{field}.matchExpressions[{index}]");
         let count = requirement.values.as_ref().map_or(0, Vec::len);
@@ -108,6 +110,47 @@ fn check_node_term(term: &NodeSelectorTerm, field: &str, causes: &mut Causes) {
         if let Some(problem) = name::label_key(&requirement.key) {
             causes.invalid(format!("{field}.key"), requirement.key.as_str(), &problem);
         }
+        if is_required {
+            check_values(requirement.values.as_deref().unwrap_or_default(), &field, causes);
+        }
+    }
+}
+
+fn check_values(values: &[String], field: &str, causes: &mut Causes) {
+    for (index, value) in values.iter().enumerate() {
+        if let Some(problem) = name::label_value(value) {
+            causes.invalid(format!("{field}.values[{index}]"), value.as_str(), &problem);
+        }
+    }
+}
+
+fn check_selector(selector: Option<&LabelSelector>, field: &str, causes: &mut Causes) {
+    let Some(selector) = selector else { return };
+    for (key, value) in selector.match_labels.iter().flatten() {
+        for (problem, text) in [(name::label_key(key), key), (name::label_value(value), value)] {
+            if let Some(problem) = problem {
+                causes.invalid(format!("{field}.matchLabels"), text.as_str(), &problem);
+            }
+        }
+    }
+    for (index, requirement) in selector.match_expressions.iter().flatten().enumerate() {
+        let field = format!("{field}.matchExpressions[{index}]");
+        let values = requirement.values.as_deref().unwrap_or_default();
+        match requirement.operator.as_str() {
+            "In" | "NotIn" if values.is_empty() => {
+                causes.required(format!("{field}.values"), "must be specified when `operator` is 'In' or 'NotIn'");
+            }
+            "Exists" | "DoesNotExist" if !values.is_empty() => {
+                let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+                causes.forbidden(format!("{field}.values"), detail);
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => causes.invalid(format!("{field}.operator"), other, "not a valid selector operator"),
+        }
+        if let Some(problem) = name::label_key(&requirement.key) {
+            causes.invalid(format!("{field}.key"), requirement.key.as_str(), &problem);
+        }
+        check_values(values, &field, causes);
     }
 }
 
@@ -119,16 +162,23 @@ fn check_pod_terms<'a>(
 ) {
     for (index, term) in required.into_iter().flatten().enumerate() {
         let field = format!("{field}.requiredDuringSchedulingIgnoredDuringExecution[{index}]");
-        check_topology(term, &field, causes);
+        check_pod_term(term, &field, causes);
     }
     for (index, (weight, term)) in preferred.enumerate() {
         let field = format!("{field}.preferredDuringSchedulingIgnoredDuringExecution[{index}]");
         check_weight(weight, &field, causes);
-        check_topology(term, &format!("{field}.podAffinityTerm"), causes);
+        check_pod_term(term, &format!("{field}.podAffinityTerm"), causes);
     }
 }
 
-fn check_topology(term: &PodAffinityTerm, field: &str, causes: &mut Causes) {
+fn check_pod_term(term: &PodAffinityTerm, field: &str, causes: &mut Causes) {
+    check_selector(term.label_selector.as_ref(), &format!("{field}.labelSelector"), causes);
+    check_selector(term.namespace_selector.as_ref(), &format!("{field}.namespaceSelector"), causes);
+    for namespace in term.namespaces.iter().flatten() {
+        if let Some(problem) = name::dns_label(namespace) {
+            causes.invalid(format!("{field}.namespace"), namespace.as_str(), &problem);
+        }
+    }
     let field = format!("{field}.topologyKey");
     if term.topology_key.is_empty() {
         causes.required(field, "can not be empty");

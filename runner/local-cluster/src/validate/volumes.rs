@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Container, KeyToPath, Volume};
 use serde_json::Value;
 
 use super::{Causes, name};
+use crate::quantity::Quantity;
 
 const HOST_PATH_TYPES: [&str; 8] =
     ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
@@ -67,19 +68,10 @@ fn check_source(volume: &Volume, field: &str, causes: &mut Causes) {
             causes.unsupported(format!("{field}.hostPath.type"), kind, &HOST_PATH_TYPES);
         }
     }
-    if let Some(limit) = volume.empty_dir.as_ref().and_then(|source| source.size_limit.as_ref()) {
-        match super::quantity::Quantity::parse(&limit.0) {
-            None => {
-                causes.invalid(format!("{field}.emptyDir.sizeLimit"), limit.0.as_str(), super::quantity::PROBLEM);
-            }
-            Some(size) if size < super::quantity::Quantity::ZERO => {
-                causes.forbidden(
-                    format!("{field}.emptyDir.sizeLimit"),
-                    "SizeLimit field must be a valid resource quantity",
-                );
-            }
-            Some(_) => {}
-        }
+    let limit = volume.empty_dir.as_ref().and_then(|source| source.size_limit.as_ref());
+    if limit.and_then(|limit| Quantity::parse(&limit.0)).is_some_and(|limit| limit < Quantity::ZERO) {
+        let detail = "SizeLimit field must be a valid resource quantity";
+        causes.forbidden(format!("{field}.emptyDir.sizeLimit"), detail);
     }
 }
 
@@ -104,7 +96,7 @@ fn check_mode(mode: Option<i32>, field: &str, causes: &mut Causes) {
 }
 
 /// A path that must stay inside of its volume.
-fn check_local_path(path: &str, field: &str, causes: &mut Causes) {
+pub(super) fn check_local_path(path: &str, field: &str, causes: &mut Causes) {
     if path.starts_with('/') {
         causes.invalid(field, path, "must be a relative path");
     }

@@ -89,7 +89,7 @@ async fn what_is_wrong_with_an_object_is_said_all_at_once() {
     let spec = json!({"backoffLimit": -1, "template": {"spec": {"restartPolicy": "Always", "containers": [{
         "name": "Step", "image": "", "env": [{"name": "A=B"}],
         "volumeMounts": [{"name": "none", "mountPath": "/x"}],
-        "resources": {"limits": {"memory": "1 GB"}},
+        "resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}},
     }]}}});
     let (code, reason, message) = refusal(cluster.create::<Job>(job("Bad_Name", spec)).await);
     assert_eq!((code, reason.as_str()), (422, "Invalid"));
@@ -102,7 +102,7 @@ async fn what_is_wrong_with_an_object_is_said_all_at_once() {
         "spec.template.spec.containers[0].image: Required value",
         "spec.template.spec.containers[0].env[0].name: Invalid value: \"A=B\"",
         "spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"none\"",
-        "spec.template.spec.containers[0].resources.limits[memory]: Invalid value: \"1 GB\": quantities must match",
+        "spec.template.spec.containers[0].resources.requests: Invalid value: \"2Gi\": must be less than or equal to memory",
     ] {
         assert!(message.contains(part), "{part}\nis not in\n{message}");
     }
