@@ -31,7 +31,7 @@ pub use junit::junit;
 pub use problems::{CheckReport, PolicyInForce, show_problems, summary};
 pub use rbac::{Rbac, RbacRule};
 pub use render::render;
-pub use run::{Output, ReportError, RunReporter, RunStreams, Sink, Size, spawn};
+pub use run::{Output, ReportError, Reporting, RunReporter, RunStreams, Sink, Size, spawn};
 pub use runs::{Listed, run_document, run_table, show_run};
 pub use sarif::sarif;
 

@@ -3,6 +3,8 @@
 //! Each figure stands beside what it would be at best: the same rules without a component around them. What a figure
 //! means and what it should be is in `docs/benchmarks.md`. Nothing here fails because a machine is slow.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -23,7 +25,7 @@ fn complete() -> String {
 }
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("`{path}`: {error}"))
+    std::fs::read_to_string(root().join(path)).unwrap()
 }
 
 /// A file of `steps` steps in ranks of ten: each depends on two of the rank before, and has a config of its own.
@@ -48,7 +50,7 @@ fn many(steps: usize) -> String {
 
 fn policies(paths: &[&str]) -> PolicySet {
     let paths: Vec<PathBuf> = paths.iter().map(|path| root().join(path)).collect();
-    PolicySet::load_with_cache(&paths, None).unwrap_or_else(|error| panic!("{error}"))
+    PolicySet::load_with_cache(&paths, None).unwrap()
 }
 
 fn merge_steps(workflow: &Workflow) -> Vec<MergeStep> {
@@ -65,10 +67,10 @@ fn one_file(criterion: &mut Criterion) {
     let sources = [wasm::Source { name: "dag.yaml", text: &text, role: Role::Workflow }];
     group.bench_function("component", |bencher| {
         bencher.iter(|| {
-            let loaded = core.load_sources(black_box(&sources), &[]).unwrap_or_else(|error| panic!("{error}"));
+            let loaded = core.load_sources(black_box(&sources), &[]).unwrap();
             let workflow = loaded.workflow.unwrap_or_default();
-            let merged = core.merge(&loaded.layers, &merge_steps(&workflow)).unwrap_or_else(|error| panic!("{error}"));
-            core.check(Phase::Load, &merged).unwrap_or_else(|error| panic!("{error}"))
+            let merged = core.merge(&loaded.layers, &merge_steps(&workflow)).unwrap();
+            core.check(Phase::Load, &merged).unwrap()
         });
     });
     let sources = [rules::Source { name: "dag.yaml", text: &text, role: rules::Role::Workflow }];
@@ -76,9 +78,8 @@ fn one_file(criterion: &mut Criterion) {
         bencher.iter(|| {
             let loaded = rules::load(black_box(&sources), &[]);
             let workflow = loaded.workflow.unwrap_or_default();
-            let merged =
-                rules::merge(&loaded.layers, &merge_steps(&workflow)).unwrap_or_else(|error| panic!("{error}"));
-            rules::check(Phase::Load, &merged).unwrap_or_else(|error| panic!("{error}"))
+            let merged = rules::merge(&loaded.layers, &merge_steps(&workflow)).unwrap();
+            rules::check(Phase::Load, &merged).unwrap()
         });
     });
     group.finish();
@@ -97,7 +98,7 @@ fn many_steps(criterion: &mut Criterion) {
         for (name, set) in [("core", &core_alone), ("core-and-policy", &with_policy)] {
             group.bench_with_input(BenchmarkId::new(name, steps), &sources, |bencher, sources| {
                 bencher.iter(|| {
-                    let planned = plan(sources, set).unwrap_or_else(|error| panic!("{error}"));
+                    let planned = plan(sources, set).unwrap();
                     assert!(planned.report.problems.is_empty(), "{:?}", planned.report.problems.first());
                 });
             });

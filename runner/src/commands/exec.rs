@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use ::local_cluster::LocalCluster;
 use futures_util::StreamExt as _;
@@ -16,7 +15,9 @@ use crate::interpolate::Scope;
 use crate::journal::{Journal, Recorded, RecordedOptions, RunFolder, state_folder};
 use crate::local::{self, Objects};
 use crate::plan::plan_jobs;
-use crate::report::{self, ExitCode, Failed, ReportError, RunReporter, RunStreams, Streams, show_problems, summary};
+use crate::report::{
+    self, ExitCode, Failed, ReportError, Reporting, RunReporter, RunStreams, Streams, show_problems, summary,
+};
 use crate::run::{Clusters, Run};
 use crate::signals::signals;
 use crate::sources::{Source, Sources};
@@ -178,7 +179,7 @@ pub(super) fn launch(run: Run, place: Place, shown: Shown, streams: Streams) -> 
 }
 
 /// All events are shown before the program ends, unless somebody who does not read them asks it to end.
-async fn shown_to_the_end(shown: JoinHandle<Result<(), ReportError>>) -> Result<(), ReportError> {
+async fn shown_to_the_end(shown: Reporting) -> Result<(), ReportError> {
     let (end, ended) = oneshot::channel();
     std::thread::spawn(move || {
         // A reporter that panicked has said so.

@@ -228,12 +228,15 @@ impl RunReporter {
     }
 }
 
+/// The thread of a reporter; it gives what [`RunReporter::finish`] gives.
+pub type Reporting = JoinHandle<Result<(), ReportError>>;
+
 /// Runs a reporter on a thread of its own, until the last sender is dropped; the thread gives what
 /// [`RunReporter::finish`] gives.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn spawn(mut reporter: RunReporter) -> io::Result<(Sender<Event>, JoinHandle<Result<(), ReportError>>)> {
+pub fn spawn(mut reporter: RunReporter) -> io::Result<(Sender<Event>, Reporting)> {
     // Not bounded: the engine never waits for the screen. Log text, the only thing there is much of, is bounded by the
     // permits in the events.
     let (sender, events) = mpsc::channel::<Event>();
