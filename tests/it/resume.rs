@@ -147,7 +147,7 @@ fn f43_killed_before_the_post() {
 #[test]
 fn f43_killed_after_the_post() {
     let scene = Scene::new(&waiting());
-    let later = Answer::status(503, "come back later").with_header("retry-after", "3600");
+    let later = Answer::status(503, "come back later").with_header("retry-after", "500");
     scene.served.cluster().faults().on("create", "jobs", "*").commit_then(later);
     killed(&scene, |scene| {
         until(|| !scene.served.list(JOBS).unwrap().is_empty(), || "there is no Job".to_owned());
