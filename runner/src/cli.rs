@@ -115,6 +115,17 @@ pub struct Exec {
     /// job, node, silence, drain, delete, cleanup.
     #[arg(long = "wait", value_name = "KIND=DURATION")]
     pub waits: Vec<String>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: Shown,
+    /// Where runs are.
+    #[command(flatten)]
+    pub state: State,
+}
+
+/// How a run is shown.
+#[derive(Debug, Args)]
+pub struct Shown {
     /// What to show: a live tree on a terminal and lines elsewhere, lines, or a JSON object for each event.
     #[arg(long, value_enum, default_value_t = Output::Auto)]
     pub output: Output,
@@ -124,9 +135,6 @@ pub struct Exec {
     /// Write a JUnit report when the run has ended: a test for each step.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Folder for the state of runs: journals and logs [default: runner in the user's state folder]
-    #[arg(long, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
 }
 
 /// `runner rbac`.
@@ -230,15 +238,9 @@ pub struct RunsResume {
     /// How long to wait for something, as `pull=5m`, instead of what the run began with; repeatable.
     #[arg(long = "wait", value_name = "KIND=DURATION")]
     pub waits: Vec<String>,
-    /// What to show: a live tree on a terminal and lines elsewhere, lines, or a JSON object for each event.
-    #[arg(long, value_enum, default_value_t = Output::Auto)]
-    pub output: Output,
-    /// Show the end of the run only.
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// Write a JUnit report when the run has ended: a test for each step.
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: Shown,
     /// Where runs are.
     #[command(flatten)]
     pub state: State,

@@ -9,7 +9,7 @@ use model::names::RunId;
 use model::workflow::{Step, StepKind, Workflow};
 use tokio::sync::oneshot;
 
-use crate::cli::{Exec, Format, Output};
+use crate::cli::{Exec, Format, Output, Shown, State};
 use crate::event::{EventKind, Events};
 use crate::interpolate::Scope;
 use crate::journal::{Journal, Recorded, RecordedOptions, RunFolder, state_folder};
@@ -38,12 +38,9 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         max_active,
         exit_code_from,
         waits,
-        output,
-        quiet,
-        junit,
-        state_dir,
+        shown,
+        state: State { state_dir },
     } = arguments;
-    let shown = Shown { output, quiet, junit };
     let format = shown.format();
     let wait_texts = waits;
     let waits = match read_waits(&wait_texts) {
@@ -124,17 +121,6 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
     };
     let place = Place { state, folder, journal, waits, local, objects };
     launch(run, place, shown, streams)
-}
-
-/// How a run is shown.
-#[derive(Debug)]
-pub(super) struct Shown {
-    /// In which form.
-    pub(super) output: Output,
-    /// Whether only its end.
-    pub(super) quiet: bool,
-    /// Where a JUnit report of it is written.
-    pub(super) junit: Option<PathBuf>,
 }
 
 impl Shown {

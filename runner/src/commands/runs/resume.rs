@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Refused, named};
 use crate::cli::RunsResume;
-use crate::commands::exec::{Place, Shown, launch, read_waits};
+use crate::commands::exec::{Place, launch, read_waits};
 use crate::interpolate::Scope;
 use crate::journal::{FolderError, History, Opened, Recorded, RecordedPolicy, RunFolder};
 use crate::plan::{Effective, plan_jobs};
@@ -15,10 +15,9 @@ use crate::run::Run;
 use crate::wasm::ComponentFile;
 
 pub(super) fn run(arguments: RunsResume, streams: Streams) -> Result<ExitCode, Refused> {
-    let RunsResume { run, policies, waits, output, quiet, junit, state } = arguments;
+    let RunsResume { run, policies, waits, mut shown, state } = arguments;
     // It is named from here, and the run may go on elsewhere.
-    let junit = junit.map(|file| std::path::absolute(&file).unwrap_or(file));
-    let shown = Shown { output, quiet, junit };
+    shown.junit = shown.junit.map(|file| std::path::absolute(&file).unwrap_or(file));
     let command = |id| crate::commands::resume_command(id, state.state_dir.as_deref());
     let state_folder = state.folder()?;
     let policies: Vec<PathBuf> =
