@@ -28,3 +28,4 @@ mod rules_page;
 mod runs;
 mod tables;
 mod tidy;
+mod workflow;
