@@ -29,3 +29,4 @@ mod runs;
 mod tables;
 mod tidy;
 mod workflow;
+mod workflow_process;
