@@ -88,7 +88,8 @@ fn killed_between_two_attempts_the_others_follow() {
     assert!(!fs::read_to_string(&journal).unwrap().contains("step-ended"));
     // It would wait for ten minutes more: somebody who does not want that stops it.
     let resumed = scene.runner(&["runs", "resume", "r1"]).start_quiet().unwrap();
-    until(|| scene.told("run-resumed") == 1, || "it is not taken up".to_owned());
+    // What was owed for both attempts is done, so it has come to its pause.
+    until(|| scene.told("job-cleaned") == 2, || format!("{:#?}", scene.journal()));
     send(&resumed, Signal::INT);
     assert_eq!(output(resumed).code, Some(130));
     assert_eq!(scene.marks("a").len(), 2, "no attempt is made twice");

@@ -66,7 +66,8 @@ pub(super) struct Work<'a, S> {
 
 /// Something that happened.
 enum Happened {
-    Done(Box<StepDone>),
+    /// Steps have ended, at least one.
+    Done(Vec<StepDone>),
     Asked,
     TimedOut,
     Other,
@@ -240,7 +241,7 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
                 break;
             }
             match self.next().await? {
-                Happened::Done(done) => self.done(*done).await,
+                Happened::Done(done) => self.done(done).await,
                 Happened::Asked => self.graph.stop(),
                 Happened::TimedOut => {
                     let seconds = seconds.unwrap_or_default();
@@ -263,19 +264,24 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
         Ok(())
     }
 
-    /// A step has ended.
-    async fn done(&mut self, done: StepDone) {
-        let StepDone { place, mut end, by_condition, cleanup } = done;
-        let reason = end.verdict.as_ref().and_then(|verdict| verdict.outcome.reason());
-        if reason == Some(Reason::Condition) {
-            // Nobody knows what the others would rest on.
-            self.graph.stop();
+    /// Steps have ended. All that follows is remembered at once: a flush for each would be what a run with a thousand
+    /// short steps waits for.
+    async fn done(&mut self, done: Vec<StepDone>) {
+        let (mut ends, mut cleanups) = (Vec::new(), Vec::new());
+        for StepDone { place, mut end, by_condition, cleanup } in done {
+            let reason = end.verdict.as_ref().and_then(|verdict| verdict.outcome.reason());
+            if reason == Some(Reason::Condition) {
+                // Nobody knows what the others would rest on.
+                self.graph.stop();
+            }
+            let settled = self.graph.end(place, end.status, end.excused);
+            end.status = self.graph.status(place).unwrap_or(end.status);
+            ends.push((place, end, by_condition));
+            ends.extend(settled.into_iter().map(of_settled));
+            cleanups.extend(cleanup);
         }
-        let settled = self.graph.end(place, end.status, end.excused);
-        end.status = self.graph.status(place).unwrap_or(end.status);
-        self.ended(place, end, by_condition).await;
-        self.settle(settled).await;
-        self.clean(cleanup);
+        self.ended(ends).await;
+        cleanups.into_iter().for_each(|cleanup| self.clean(Some(cleanup)));
     }
 
     /// Runs a handler, if there is one, to its end. None: there is none, or nothing begins any more.
@@ -298,11 +304,16 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
                 self.spawn(place, Some(self.status_for(name)));
                 let done = loop {
                     match self.next().await? {
-                        Happened::Done(done) if done.place == place => break *done,
+                        // Nothing else is in progress.
+                        Happened::Done(done) => {
+                            if let Some(done) = done.into_iter().find(|done| done.place == place) {
+                                break done;
+                            }
+                        }
                         _ => {}
                     }
                 };
-                self.ended(place, done.end.clone(), done.by_condition).await;
+                self.ended(vec![(place, done.end.clone(), done.by_condition)]).await;
                 done
             }
         };
@@ -343,7 +354,13 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
     async fn next(&mut self) -> Result<Happened, Leave> {
         let deadline = self.deadline;
         tokio::select! {
-            Some(done) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => Ok(self.joined(done)),
+            Some(done) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
+                let mut ended: Vec<StepDone> = self.joined(done).into_iter().collect();
+                while let Some(done) = self.tasks.try_join_next_with_id() {
+                    ended.extend(self.joined(done));
+                }
+                Ok(if ended.is_empty() { Happened::Other } else { Happened::Done(ended) })
+            }
             Some(word) = self.words.recv() => {
                 match word {
                     Word::Pauses(place) => self.graph.pause(place),
@@ -361,22 +378,18 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
         }
     }
 
-    fn joined(&mut self, done: Result<(Id, Option<StepDone>), tokio::task::JoinError>) -> Happened {
+    fn joined(&mut self, done: Result<(Id, Option<StepDone>), tokio::task::JoinError>) -> Option<StepDone> {
         match done {
-            Ok((id, Some(done))) => {
+            Ok((id, done)) => {
                 self.places.remove(&id);
-                Happened::Done(Box::new(done))
-            }
-            Ok((id, None)) => {
-                self.places.remove(&id);
-                Happened::Other
+                done
             }
             Err(error) => {
                 // A bug of ours, but the step must end: nobody knows how.
                 let verdict = Verdict::new(Outcome::Lost, format!("it could not be driven: {error}"));
                 let place = self.places.remove(&error.id()).map(|(place, _)| place).unwrap_or_default();
                 let end = StepEnd::of(verdict, Duration::ZERO);
-                Happened::Done(Box::new(StepDone { place, end, by_condition: false, cleanup: None }))
+                Some(StepDone { place, end, by_condition: false, cleanup: None })
             }
         }
     }
@@ -422,7 +435,7 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
                         if end.excused && self.marks_success(place) {
                             end.status = StepStatus::Succeeded;
                         }
-                        self.ended(place, end, by_condition).await;
+                        self.ended(vec![(place, end, by_condition)]).await;
                         self.clean(cleanup);
                     }
                 }
@@ -446,9 +459,7 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
     }
 
     async fn settle(&mut self, settled: Vec<Settled>) {
-        for Settled { step, status, message } in settled {
-            self.ended(step, StepEnd::without_attempt(status, message), false).await;
-        }
+        self.ended(settled.into_iter().map(of_settled).collect()).await;
     }
 
     fn clean(&mut self, cleanup: Option<Cleanup>) {
@@ -457,12 +468,18 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
         }
     }
 
-    /// A step has ended: that is remembered and told.
-    async fn ended(&mut self, place: usize, end: StepEnd, by_condition: bool) {
-        let Some(step) = self.context.step_at(place) else { return };
-        let ended = StepEnded { by_condition, ..StepEnded::of(&step.name, &end) };
-        self.context.shared.remember(Entry::StepEnded(ended)).await;
-        self.told(place, end);
+    /// Steps have ended, each with whether by its own condition: that is remembered, and then told.
+    async fn ended(&mut self, ends: Vec<(usize, StepEnd, bool)>) {
+        let context = &self.context;
+        let entries = ends.iter().filter_map(|(place, end, by_condition)| {
+            let step = context.step_at(*place)?;
+            Some(StepEnded { by_condition: *by_condition, ..StepEnded::of(&step.name, end) })
+        });
+        let written = entries.map(|ended| context.shared.remember(Entry::StepEnded(ended)));
+        futures_util::future::join_all(written).await;
+        for (place, end, _) in ends {
+            self.told(place, end);
+        }
     }
 
     fn told(&mut self, place: usize, end: StepEnd) {
@@ -476,6 +493,12 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
 /// Whether a handler runs after somebody has stopped the run.
 fn is_after_stop(name: &str) -> bool {
     name == ABORT || name == EXIT
+}
+
+/// The end of a step that will never start.
+fn of_settled(settled: Settled) -> (usize, StepEnd, bool) {
+    let Settled { step, status, message } = settled;
+    (step, StepEnd::without_attempt(status, message), false)
 }
 
 /// The status of a step before `continue_on` made another of it.

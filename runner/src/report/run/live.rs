@@ -265,8 +265,11 @@ fn header(progress: &Progress, glyphs: Glyphs, columns: usize, now: Timestamp) -
     let counts = progress.counts();
     let done = counts.succeeded + counts.failed + counts.skipped + counts.aborted;
     let took = running(progress.started.map(|started| between(started, now)).unwrap_or_default());
+    let retrying = progress.steps().filter(|step| step.status() == StepStatus::Retrying).count();
+    let running_now = counts.running.saturating_sub(retrying);
+    let retrying = if retrying > 0 { format!(" {retrying} retrying,") } else { String::new() };
     let words =
-        format!("{took}{}{} running, {} waiting, {done} done", glyphs.dot(), counts.running, counts.not_started);
+        format!("{took}{}{running_now} running,{retrying} {} waiting, {done} done", glyphs.dot(), counts.not_started);
     let failed = if counts.failed > 0 { format!(" ({} failed)", counts.failed) } else { String::new() };
     let name = escape_line(&progress.workflow) + glyphs.dot();
     let room = columns.saturating_sub(width(&words) + width(&failed));
@@ -334,9 +337,7 @@ fn state(step: &StepProgress) -> &'static str {
         _ if step.retry.is_some() => StepStatus::Retrying.as_str(),
         _ if step.suspended => "suspended",
         None => AttemptState::Creating.as_str(),
-        Some(AttemptState::Draining) => "ending",
-        // Its end is not there yet: it waits for its next attempt.
-        Some(AttemptState::Finished | AttemptState::Cleaned) => "between attempts",
+        Some(AttemptState::Draining | AttemptState::Finished | AttemptState::Cleaned) => "ending",
         Some(state) => state.as_str(),
     }
 }
@@ -628,6 +629,7 @@ step-1000 │ step-1000 works
                 of(0, "ends", state(AttemptState::Draining, None)),
                 of(0, "retries", started("retries")),
                 of(0, "retries", state(AttemptState::Finished, None)),
+                of(6_000, "retries", retrying()),
                 of(0, "a-name-that-is-too-long-for-a-row", started("x")),
                 of(0, "a-name-that-is-too-long-for-a-row", state(AttemptState::Running, None)),
                 of(0, "a-name-that-is-too-long-for-a-row", EventKind::StepWaiting { waits: vec![api.clone()] }),
@@ -640,24 +642,28 @@ step-1000 │ step-1000 works
         wide.push(of(9_000, "later", pull(8_000, "")));
         assert_eq!(
             screen(24, 80, wide, 10_000),
-            "nightly · 10 s · 6 running, 0 waiting, 1 done
-├─ created                   creating          10 s
-├─ held                      suspended         10 s
-├─ ends                      ending            10 s
-├─ retries                   between attempts  10 s
-├─ again                     running            1 s  attempt 2
-├─ a-name-that-is-too-long…  running           10 s  api 9 s
-└─ later                     cleaning up        2 s  pull 2 s of 2 m"
+            "nightly · 10 s · 5 running, 1 retrying, 0 waiting, 1 done
+├─ created                   creating     10 s
+├─ held                      suspended    10 s
+├─ ends                      ending       10 s
+├─ retries                   retrying     10 s  attempt 2 in 5 s, after exit 7
+├─ again                     running       1 s  attempt 2
+├─ a-name-that-is-too-long…  running      10 s  api 9 s
+└─ later                     cleaning up   2 s  pull 2 s of 2 m"
         );
         assert_eq!(
             screen(24, 40, events(), 10_000),
-            "10 s · 5 running, 2 waiting, 0 done
+            "10 s · 4 running, 1 retrying, 2 waiting…
 ├─ created       10 s  creating
 ├─ held          10 s  suspended
 ├─ ends          10 s  ending
-├─ retries       10 s  between attempts
+├─ retries       10 s  attempt 2 in 5 s…
 └─ a-name-that…  10 s  api 9 s"
         );
+    }
+
+    fn retrying() -> EventKind {
+        EventKind::StepRetrying { next: 2, wait: Duration::from_secs(9), after: "exit 7".to_owned() }
     }
 
     /// Events cannot be cloned.

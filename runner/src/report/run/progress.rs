@@ -231,6 +231,10 @@ impl StepProgress {
                 self.end = None;
             }
             EventKind::StepState { state, pod: _, suspended } => {
+                if state == AttemptState::Finished {
+                    // What its attempt waited for has come, or is given up.
+                    self.waits.clear();
+                }
                 self.state = Some(state);
                 self.suspended = suspended;
             }
