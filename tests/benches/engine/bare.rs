@@ -84,7 +84,10 @@ pub(crate) async fn many(scene: &Scene, count: usize) {
     });
     // Whoever deletes must not keep the watch from being read.
     let (done, completed) = mpsc::unbounded_channel();
-    let watch = completions.take(count).for_each(move |name| std::future::ready(done.send(name).unwrap()));
+    let watch = completions.take(count).for_each(move |name| {
+        done.send(name).unwrap();
+        std::future::ready(())
+    });
     let completed =
         stream::unfold(completed, |mut completed| async move { Some((completed.recv().await?, completed)) });
     let delete = completed.for_each_concurrent(IN_FLIGHT, |name| async move {

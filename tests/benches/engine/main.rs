@@ -4,7 +4,12 @@
 //! Beside each figure stands its floor: a bare client that asks the same cluster for the same Jobs and does nothing else.
 //! What a figure means and what it should be is in `docs/benchmarks.md`. Nothing here fails because a machine is slow.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what cannot be set up cannot be measured; it reports")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "what cannot be set up cannot be measured; it reports"
+)]
 
 mod bare;
 mod logs;
