@@ -374,9 +374,9 @@ impl Plan {
                 cluster.faults().on("run", "pods", &of(step)).from(failing + 1).script("step", does);
             });
         }
-        for mishap in self.mishaps.iter().cloned() {
+        for mishap in &self.mishaps {
             let plan = self.clone();
-            let (deeds, acting) = (deeds.clone(), mishap.clone());
+            let (deeds, mishap, acting) = (deeds.clone(), mishap.clone(), mishap.clone());
             fault = fault.cluster({
                 let plan = plan.clone();
                 move |cluster| plan.hook(&mishap, cluster)
