@@ -414,7 +414,8 @@ impl Attempt {
                     FailureKind::Forbidden | FailureKind::NotFound => "the cluster does not show its Jobs and pods",
                     _ => "the cluster does not answer",
                 };
-                waits.push(self.wait(WaitKind::Api, format!("{what}: {failure}")));
+                // What was seen last may be over: nothing else counts against it until the cluster answers.
+                waits = vec![self.wait(WaitKind::Api, format!("{what}: {failure}"))];
             }
             let now = {
                 let facts = facts.borrow();

@@ -5,6 +5,7 @@ mod containers;
 mod credentials;
 mod disruption;
 mod logs;
+mod mix;
 mod requests;
 mod start;
 mod verdict;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use local_cluster::{Answer, Script};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
@@ -112,8 +112,11 @@ fn f54_a_signal_while_pulling_deletes_and_a_second_one_leaves_at_once() {
     runs(&scene);
     send(&child, Signal::INT);
     until(|| !scene.served.requests("delete", "jobs").is_empty(), || "nothing is deleted".to_owned());
+    let second = Instant::now();
     send(&child, Signal::INT);
     let stopped = output(child);
+    // The requests of a second signal have five seconds, where the deletion before had a minute.
+    assert!(second.elapsed() < Duration::from_secs(30), "{:?}", second.elapsed());
     assert_eq!(stopped.code, Some(130), "{stopped:?}");
     assert!(stopped.stdout.contains("left over") && stopped.stdout.contains("delete job a-"), "{stopped:?}");
     let leftovers = scene.shown()["leftovers"].clone();
@@ -131,7 +134,7 @@ fn f82_a_closed_output_ends_the_output_and_nothing_else() {
     assert_eq!(ended(&mut child), Some(1));
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    assert!(!stderr.contains("panic"), "{stderr}");
+    assert!(!stderr.contains("panic") && !stderr.contains("cannot be written"), "{stderr}");
     let expected: String = (1..=100_000).map(|number| format!("{number}\n")).collect();
     assert!(scene.log("a") == expected, "the file has all of it");
     scene.assert_empty();

@@ -27,7 +27,7 @@ use model::names::RunId;
 use runner::policy_set::PolicySet;
 
 pub use expected::Expected;
-pub use seen::Seen;
+pub use seen::{Left, Seen, Turn};
 pub use stage::Stage;
 
 /// One Kubernetes step that runs a script.
@@ -51,6 +51,9 @@ macro_rules! fault {
         $crate::faults::Fault::new(std::any::type_name_of_val(&here))
     }};
 }
+
+/// More changes than a cluster of a test sees.
+const ALL_STATES: usize = 100_000;
 
 /// Where the golden files are.
 fn golden_folder() -> PathBuf {
@@ -87,6 +90,7 @@ pub struct Fault {
     acts: Vec<Act>,
     slow_reader: Option<Duration>,
     history: Option<usize>,
+    remembers: bool,
 }
 
 impl Fault {
@@ -103,6 +107,7 @@ impl Fault {
             acts: Vec::new(),
             slow_reader: None,
             history: None,
+            remembers: false,
         }
     }
 
@@ -149,6 +154,12 @@ impl Fault {
     pub fn history(mut self, changes: usize) -> Fault {
         self.history = Some(changes);
         self
+    }
+
+    /// The states that Jobs and pods had are in what was [`Seen`].
+    pub fn remembering(mut self) -> Fault {
+        self.remembers = true;
+        self.history(ALL_STATES)
     }
 
     /// Runs the workflow to its end, and the cluster until nothing moves in it any more.

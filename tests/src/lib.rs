@@ -36,6 +36,17 @@ impl Workdir {
         Ok(Workdir { folder: tempfile::tempdir().context("no temporary folder")? })
     }
 
+    /// An empty folder in memory, where the system has such a place: whoever writes to it does not wait for a disk.
+    ///
+    /// # Errors
+    /// When the system has none.
+    pub fn in_memory() -> Result<Workdir> {
+        match tempfile::tempdir_in("/dev/shm") {
+            Ok(folder) => Ok(Workdir { folder }),
+            Err(_) => Workdir::new(),
+        }
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         self.folder.path()

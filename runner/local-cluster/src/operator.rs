@@ -23,6 +23,15 @@ impl LocalCluster {
         self.shared.store().version()
     }
 
+    /// Every state that objects of a kind had, oldest first, as far as the history goes; that of a removal last of its
+    /// object's.
+    #[must_use]
+    pub fn states(&self, resource: Resource) -> Vec<Value> {
+        let store = self.shared.store();
+        let of_kind = store.changes().filter(|change| change.key.resource == resource);
+        of_kind.map(|change| Value::clone(&change.after)).collect()
+    }
+
     /// Disrupts a pod.
     ///
     /// # Errors

@@ -136,6 +136,11 @@ impl Store {
         Ok(self.history.iter().skip(self.history.len().saturating_sub(missed)))
     }
 
+    /// All changes that are remembered, oldest first.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.history.iter()
+    }
+
     /// The objects of a kind as they were at `version`: what goes on with a list in pieces must not mix two states.
     pub(crate) fn list_at(&self, resource: Resource, version: u64) -> Result<BTreeMap<Key, Object>, Expired> {
         let mut then: BTreeMap<Key, Object> =

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use runner::event::{JobName, Leftover};
+use runner::event::JobName;
 use runner::outcome::{Outcome, Reason};
 use runner::report::ExitCode;
 
@@ -159,7 +159,7 @@ impl Seen {
     /// When one of these does not hold.
     #[track_caller]
     pub fn expect(&self, expected: Expected) {
-        let Seen { screen, transcript, .. } = self;
+        let transcript = &self.transcript;
         let say = |what: &str| format!("{}: {what}\n--- the screen\n{transcript}---", self.test);
         assert!(self.took <= expected.within, "{}", say(&format!("took {:?} of {:?}", self.took, expected.within)));
 
@@ -193,24 +193,14 @@ impl Seen {
         let requests = self.requests.iter().map(|(kind, count)| (kind.clone(), isize::try_from(*count).unwrap()));
         assert_eq!(requests.collect::<BTreeMap<_, _>>(), expected.requests(self), "{}", say("requests (left: found)"));
 
-        let named = |name: &str| screen.contains(&format!("kubectl --context test -n default delete job {name}"));
-        let left_alone = |name: &str| screen.contains(&format!("kubectl --context test -n default get job {name}"));
-        let mut kept = 0;
-        for job in &self.stored.jobs {
-            let is_left = named(&job.name) || left_alone(&job.name);
-            kept += usize::from(!is_left);
-        }
-        assert_eq!(kept, expected.kept, "{}", say(&format!("Jobs that nobody names: {:?}", self.stored.jobs)));
-        let mut leaderless =
-            self.stored.pods.iter().filter(|pod| !self.leftovers.iter().any(|left| left.name == pod.name));
-        assert_eq!(leaderless.next(), None, "{}", say("a pod without a Job that nobody names"));
-        let is_named = |left: &Leftover| {
-            let command = format!("kubectl --context test -n {} delete {} {}", left.namespace, left.kind, left.name);
-            left.command.starts_with(&command) && screen.contains(&left.command)
-        };
-        assert!(self.leftovers.iter().all(is_named), "{}", say("a leftover without its command"));
-        let left = self.leftovers.len() + self.jobs.iter().filter(|job| left_alone(&job.name)).count();
-        assert_eq!(left, expected.leftovers, "{}", say("leftovers"));
+        let left = self.left().unwrap_or_else(|what| panic!("{}", say(&what)));
+        assert_eq!(
+            left.unnamed.len(),
+            expected.kept,
+            "{}",
+            say(&format!("Jobs that nobody names: {:?}", left.unnamed))
+        );
+        assert_eq!(left.named, expected.leftovers, "{}", say("leftovers"));
 
         let mut golden = transcript.clone();
         if expected.in_any_order {

@@ -63,7 +63,10 @@ impl Screen {
             EventKind::StepStarted { job: Some(job), log } => {
                 Told::Started { step, job: job.clone(), log: log.clone() }
             }
-            EventKind::StepLog { text, .. } => Told::Log { step, text: text.clone() },
+            EventKind::StepLog { pod, text, .. } => {
+                Told::Log { step, pod: pod.as_deref().unwrap_or_default().to_owned(), text: text.clone() }
+            }
+            EventKind::StepGap { pod, .. } => Told::Gap { pod: pod.to_string() },
             EventKind::StepEnded(end) => Told::Ended { step, end: end.clone() },
             EventKind::Leftover(leftover) => Told::Leftover(leftover.clone()),
             _ => Told::Other,

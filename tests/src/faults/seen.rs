@@ -17,10 +17,20 @@ use super::screen::Screen;
 /// What the test has to know of an event.
 pub(super) enum Told {
     Started { step: String, job: JobName, log: PathBuf },
-    Log { step: String, text: Bytes },
+    Log { step: String, pod: String, text: Bytes },
+    Gap { pod: String },
     Ended { step: String, end: Box<StepEnd> },
     Leftover(Box<Leftover>),
     Other,
+}
+
+/// A step begins an attempt, or ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// An attempt of this step begins.
+    Began(String),
+    /// This step has ended.
+    Ended(String),
 }
 
 /// What was seen of a run. Ask [`Seen::expect`] first.
@@ -36,20 +46,66 @@ pub struct Seen {
     pub logs: BTreeMap<String, Vec<u8>>,
     /// The log of each step as it was written.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// The log of each pod as it was shown.
+    pub logs_of_pods: BTreeMap<String, Vec<u8>>,
+    /// The pods of whose logs a piece is said to be missing, once for each piece.
+    pub gaps: Vec<String>,
+    /// The beginnings and ends of steps, in their order.
+    pub order: Vec<Turn>,
     /// All that was shown.
     pub screen: String,
     /// The same with times, and names that are always the same.
-    pub(super) transcript: String,
+    pub transcript: String,
     /// How often there was a request of each kind, as `get pods/log`.
     pub requests: BTreeMap<String, usize>,
     pub(super) jobs: Vec<JobName>,
     pub(super) leftovers: Vec<Leftover>,
     pub(super) stored: Stored,
+    /// Every state that a Job had, oldest first, as far as the cluster remembers.
+    pub states_of_jobs: Vec<Value>,
+    /// The same of pods.
+    pub states_of_pods: Vec<Value>,
     /// Bytes of log text that were shown and not read yet by a slow reader, at most.
     pub most_unread: usize,
 }
 
 impl Seen {
+    /// How many attempts were begun.
+    pub fn attempts(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// The Job of the last attempt of a step.
+    pub fn job_of(&self, step: &str) -> Option<&str> {
+        Some(&self.steps.get(step)?.job.as_ref()?.name)
+    }
+
+    /// What is still in the cluster.
+    ///
+    /// # Errors
+    /// When there is something that the screen does not name with the command that removes it, or looks at it.
+    pub fn left(&self) -> Result<Left, String> {
+        let has = |verb: &str, name: &str| {
+            self.screen.contains(&format!("kubectl --context test -n default {verb} job {name}"))
+        };
+        let unnamed = self.stored.jobs.iter().filter(|job| !has("delete", &job.name) && !has("get", &job.name));
+        let kept = unnamed.cloned().collect();
+        let mut leaderless =
+            self.stored.pods.iter().filter(|pod| !self.leftovers.iter().any(|left| left.name == pod.name));
+        if let Some(pod) = leaderless.next() {
+            return Err(format!("a pod without a Job that nobody names: {pod:?}"));
+        }
+        let is_named = |left: &Leftover| {
+            let command = format!("kubectl --context test -n {} delete {} {}", left.namespace, left.kind, left.name);
+            left.command.starts_with(&command) && self.screen.contains(&left.command)
+        };
+        if let Some(left) = self.leftovers.iter().find(|left| !is_named(left)) {
+            return Err(format!("a leftover without its command: {left:?}"));
+        }
+        let left_alone = self.jobs.iter().filter(|job| has("get", &job.name)).count();
+        Ok(Left { unnamed: kept, named: self.leftovers.len() + left_alone })
+    }
+
     /// The phases of the pods of Jobs that are still there.
     pub fn kept_phases(&self) -> &[String] {
         &self.stored.phases
@@ -65,21 +121,32 @@ impl Seen {
         screen: &Screen,
         requests: &[Request],
         stored: Stored,
+        states: [Vec<Value>; 2],
         most_unread: usize,
     ) -> Seen {
+        let [states_of_jobs, states_of_pods] = states;
         let mut steps = BTreeMap::new();
         let mut logs: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        let (mut jobs, mut leftovers) = (Vec::new(), Vec::new());
+        let mut logs_of_pods: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let (mut jobs, mut leftovers, mut gaps, mut order) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for told in told {
             match told {
                 Told::Started { step, job, log } => {
+                    order.push(Turn::Began(step.clone()));
                     jobs.push(job);
                     let written = std::fs::read(log).unwrap_or_default();
                     files.entry(step).or_default().extend(written);
                 }
-                Told::Log { step, text } => logs.entry(step).or_default().extend_from_slice(&text),
-                Told::Ended { step, end } => drop(steps.insert(step, *end)),
+                Told::Log { step, pod, text } => {
+                    logs_of_pods.entry(pod).or_default().extend_from_slice(&text);
+                    logs.entry(step).or_default().extend_from_slice(&text);
+                }
+                Told::Gap { pod } => gaps.push(pod),
+                Told::Ended { step, end } => {
+                    order.push(Turn::Ended(step.clone()));
+                    steps.insert(step, *end);
+                }
                 Told::Leftover(leftover) => leftovers.push(*leftover),
                 Told::Other => {}
             }
@@ -98,15 +165,29 @@ impl Seen {
             steps,
             logs,
             files,
+            logs_of_pods,
+            gaps,
+            order,
             screen,
             transcript,
             requests: counts,
             jobs,
             leftovers,
             stored,
+            states_of_jobs,
+            states_of_pods,
             most_unread,
         }
     }
+}
+
+/// What is still in the cluster at the end.
+#[derive(Debug)]
+pub struct Left {
+    /// Jobs that nobody names.
+    pub unnamed: Vec<JobName>,
+    /// How many are named, as something to remove or to look at.
+    pub named: usize,
 }
 
 /// Text without what differs from run to run: the folder, and the ends of the names of pods.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
-use local_cluster::{Clock, LocalCluster, Options};
+use local_cluster::{Clock, LocalCluster, Options, Resource};
 use runner::cluster::Cluster;
 use runner::event::{Event, EventKind, Events};
 use runner::interpolate::Scope;
@@ -92,8 +92,8 @@ impl Tokens {
 }
 
 pub(super) async fn play(fault: Fault) -> Seen {
-    let Fault { test, dag, run_id, waits: given, set_up, acts, slow_reader, history } = fault;
-    let workdir = Workdir::new().unwrap();
+    let Fault { test, dag, run_id, waits: given, set_up, acts, slow_reader, history, remembers } = fault;
+    let workdir = Workdir::in_memory().unwrap();
     let began = Instant::now();
     let clock = Clock::starting_at(BEGIN.parse().unwrap());
     let mut options = Options { clock: clock.clone(), ..Options::new(workdir.path().join("cluster")) };
@@ -172,11 +172,13 @@ pub(super) async fn play(fault: Fault) -> Seen {
     actors.shutdown().await;
     screen.finish();
     let requests = cluster.requests();
+    let states =
+        [Resource::Jobs, Resource::Pods].map(|resource| if remembers { cluster.states(resource) } else { Vec::new() });
     let stored = Stored::after(&cluster, SETTLED).await;
     cluster.shutdown().await.unwrap();
     let told = std::mem::take(&mut *told.lock().unwrap());
     let most_unread = unread.most.load(Ordering::Relaxed);
-    Seen::new(test, end, took, &run_folder, told, &screen, &requests, stored, most_unread)
+    Seen::new(test, end, took, &run_folder, told, &screen, &requests, stored, states, most_unread)
 }
 
 /// Log text that a slow reader has not come to.
