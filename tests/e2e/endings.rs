@@ -7,8 +7,14 @@ use crate::run::exec;
 use crate::suite::{Test, tests};
 use crate::workflow::Step;
 
-pub(crate) const TESTS: &[Test] =
-    tests![a_program_that_goes_well, exit_codes, signals, out_of_memory, a_program_that_cannot_be_started];
+pub(crate) const TESTS: &[Test] = tests![
+    a_program_that_goes_well,
+    exit_codes,
+    signals,
+    out_of_memory,
+    a_program_that_cannot_be_started,
+    what_is_too_large
+];
 
 fn a_program_that_goes_well(namespace: &Namespace) {
     let run = exec(namespace, &[Step::sh("a", "echo one; echo; printf two")], &[]);
@@ -60,4 +66,18 @@ fn a_program_that_cannot_be_started(namespace: &Namespace) {
     // The shell was there; what it did not find is its own business.
     run.ended("shell", Some(127), "exit", &[]);
     assert_eq!(run.code, Some(1));
+}
+
+/// F58: no server takes such a Job, and no kernel such a variable.
+fn what_is_too_large(namespace: &Namespace) {
+    let with = |id: &str, size: usize| {
+        let config = json!({"env": [{"name": "BIG", "value": "v".repeat(size)}]});
+        Step::sh(id, "echo begun").config(config)
+    };
+    let run = exec(namespace, &[with("job", 2 * 1024 * 1024), with("variable", 200 * 1024)], &[]);
+    run.ended("job", None, "invalid", &["env"]);
+    // Those are the runtime's words, in place of the program's.
+    run.ended("variable", Some(1), "exit", &[]);
+    assert!(run.end("variable").log.ends_with("argument list too long\n"), "{:?}", run.end("variable").log);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
 }

@@ -13,6 +13,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod containers;
 mod differential;
 mod disruptions;
 mod endings;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         ("starts", starts::TESTS),
         ("limits", limits::TESTS),
         ("disruptions", disruptions::TESTS),
+        ("containers", containers::TESTS),
         ("fields", fields::TESTS),
         ("logs", logs::TESTS),
         ("network", network::TESTS),

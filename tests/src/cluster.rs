@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use anyhow::{Context as _, Result, anyhow};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use local_cluster::{LocalCluster, Options, Request, Server};
+use local_cluster::{LocalCluster, Options, Request, Script, Server};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tower_service::Service as _;
@@ -56,6 +56,11 @@ impl Served {
     /// The logs of all pods that come begin a new file at so many bytes, as on a real node.
     pub fn rotate_logs(&self, size: u64) {
         self.cluster.faults().on("run", "pods", "*").rotate_log(size);
+    }
+
+    /// A container of this name, which never ends, stands in all pods that come, before the program's.
+    pub fn inject_sidecar(&self, name: &str) {
+        self.cluster.faults().on("create", "pods", "*").sidecar(name, Script::new().forever());
     }
 
     /// Its kubeconfig.

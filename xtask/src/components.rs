@@ -51,7 +51,7 @@ impl BuildComponents {
         up_to_date(workspace, &guests)?;
         match same_toolchain(workspace, &guests) {
             Ok(()) => rebuilt(workspace, &guests),
-            Err(Missing { reason, get }) => {
+            Err(Missing { reason, get, .. }) => {
                 report::left_out("byte comparison", &reason, &get);
                 Ok(())
             }
@@ -223,7 +223,7 @@ fn up_to_date(workspace: &Workspace, guests: &[Guest<'_>]) -> Result<()> {
 /// Whether all committed files record the toolchain that is installed. A file that is missing or not a component is left
 /// to [`up_to_date`].
 fn same_toolchain(workspace: &Workspace, guests: &[Guest<'_>]) -> Result<(), Missing> {
-    let missing = |reason: String, get: &str| Missing { reason, get: get.to_owned() };
+    let missing = |reason: String, get: &str| Missing { reason, get: get.to_owned(), is_excused: false };
     let today = Toolchain::installed()
         .and_then(|toolchain| built_with(&toolchain))
         .map_err(|error| missing(format!("{error:#}"), GET_WASM_STD))?

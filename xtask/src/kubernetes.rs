@@ -135,6 +135,39 @@ impl Kubernetes {
     }
 }
 
+/// Whether this machine runs a cluster, or can.
+///
+/// # Errors
+/// What is missing.
+pub(crate) fn can_run() -> Result<(), Missing> {
+    Machine::inspect().map(drop)
+}
+
+/// Does something with a cluster: the one that is up, or one that comes for it and goes again. It is given the kubeconfig
+/// and the shell command that restarts the API server.
+pub(crate) fn with_cluster(workspace: &Workspace, use_it: impl FnOnce(&Path, &str) -> Result<()>) -> Result<()> {
+    let folder = default_folder()?;
+    let was_there = Cluster::open(&folder)?.is_some();
+    let machine = Machine::inspect().map_err(Unable)?;
+    let used = up::run(workspace, &machine, &folder).and_then(|()| {
+        let cluster = Cluster::open(&folder)?.context("the cluster is gone")?;
+        let xtask = std::env::current_exe().context("xtask does not know its own path")?;
+        let restart = format!("'{}' kubernetes restart apiserver", xtask.display());
+        use_it(&cluster.kubeconfig(), &restart)
+    });
+    if was_there {
+        return used;
+    }
+    match (used, down(&folder)) {
+        (Ok(()), ended) => ended,
+        (failed, Ok(())) => failed,
+        (failed, Err(error)) => {
+            report::failure(&error);
+            failed
+        }
+    }
+}
+
 fn default_folder() -> Result<PathBuf> {
     let strategy = etcetera::choose_base_strategy().context("no folder to keep a cluster in")?;
     let state = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    check, command, report,
+    check, command, end_to_end, kubernetes, report,
     suite::{self, Selection, Suite},
     workspace::Workspace,
 };
@@ -16,9 +16,24 @@ const SUITES: [Suite; 1] = [Suite {
     run: |workspace| command::run(&mut cargo_test(workspace)),
 }];
 
+/// What comes last, when it is asked for: nothing else is built meanwhile.
+const KUBERNETES: Suite = Suite {
+    name: "kubernetes",
+    about: "the end-to-end suite on a real Kubernetes",
+    needs: |_| kubernetes::can_run(),
+    run: |workspace| {
+        kubernetes::with_cluster(workspace, |kubeconfig, restart| {
+            end_to_end::run(workspace, kubeconfig, Some(restart), &[])
+        })
+    },
+};
+
 /// Options of `test`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
+    /// Also the end-to-end suite on a real Kubernetes: on the cluster of `kubernetes up`, or on one that goes again
+    #[arg(long)]
+    kubernetes: bool,
     #[command(flatten)]
     selection: Selection,
 }
@@ -26,8 +41,8 @@ pub(crate) struct Test {
 impl Test {
     /// Runs the checks and the tests.
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
-        let Self { selection } = self;
-        let suites: Vec<_> = check::SUITES.into_iter().chain(SUITES).collect();
+        let Self { kubernetes, selection } = self;
+        let suites: Vec<_> = check::SUITES.into_iter().chain(SUITES).chain(kubernetes.then_some(KUBERNETES)).collect();
         suite::run(&suites, &selection, workspace)
     }
 }

@@ -89,7 +89,9 @@ impl Machine {
         };
         match (go, plugins) {
             (Some(go), Some(plugins)) if reasons.is_empty() => Ok(Self { go, busybox, plugins }),
-            (go, _) => Err(Missing { reason: reasons.join("; "), get: advice(&packages, go.is_some()) }),
+            (go, _) => {
+                Err(Missing { reason: reasons.join("; "), get: advice(&packages, go.is_some()), is_excused: true })
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, Pod};
 use tokio::sync::{mpsc, watch};
 
-use super::process::{self, Launch};
+use super::process::{self, Launch, NotStarted};
 use super::script::{self, Script};
 use super::volumes::Volumes;
 use super::worker::terminated;
@@ -110,7 +110,7 @@ impl Context {
     /// `None` when it was to stop before it had begun.
     async fn live(&mut self, desired: &mut watch::Receiver<Desired>) -> Option<(Timestamp, Ending)> {
         let log_path = self.folder.join("logs").join(format!("{}.log", self.container.name));
-        let (log, reader) = match Writer::create(log_path, self.shared.clock.clone(), self.log_limit) {
+        let (mut log, reader) = match Writer::create(log_path, self.shared.clock.clone(), self.log_limit) {
             Ok(log) => log,
             Err(error) => {
                 return Some((Timestamp::UNIX_EPOCH, Ending::start_error(format!("cannot make the log: {error}"))));
@@ -132,7 +132,12 @@ impl Context {
         let started = self.now();
         let process = match process::start(&launch, &self.shared.folder) {
             Ok(process) => process,
-            Err(message) => return Some((Timestamp::UNIX_EPOCH, Ending::start_error(message))),
+            Err(NotStarted::Refused(message)) => return Some((Timestamp::UNIX_EPOCH, Ending::start_error(message))),
+            Err(NotStarted::ByItself(words)) => {
+                // A log that cannot be written has no place for its own failure.
+                drop(log.write(words.as_bytes()));
+                return Some((started, Ending::of_code(1)));
+            }
         };
         self.send(Update::Running { since: started }).await;
         Some((started, process.run(log, &self.shared.clock, desired).await))

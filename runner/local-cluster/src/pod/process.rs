@@ -116,14 +116,28 @@ pub(super) struct Process {
     _record: Record,
 }
 
+/// Why there is no process.
+pub(super) enum NotStarted {
+    /// The runtime saw that it cannot be.
+    Refused(String),
+    /// The container ran, and the kernel did not let its first process become the program: runc says so where the program
+    /// would have spoken, and ends with 1.
+    ByItself(String),
+}
+
 /// Starts a process.
 ///
 /// # Errors
 ///
 /// Why it cannot be started.
-pub(super) fn start(launch: &Launch, folder: &Folder) -> Result<Process, String> {
+pub(super) fn start(launch: &Launch, folder: &Folder) -> Result<Process, NotStarted> {
     let shown = launch.program.display().to_string();
-    let failed = |error: io::Error| format!("exec: \"{shown}\": {}", words(&error));
+    let failed = |error: io::Error| {
+        if error.kind() == io::ErrorKind::ArgumentListTooLong {
+            return NotStarted::ByItself(format!("exec {shown}: {}\n", words(&error)));
+        }
+        NotStarted::Refused(format!("exec: \"{shown}\": {}", words(&error)))
+    };
     // One pipe for both streams keeps the order in which the program wrote.
     let (reader, writer) = io::pipe().map_err(failed)?;
     let output = pipe::Receiver::from_owned_fd(reader.into()).map_err(failed)?;

@@ -160,6 +160,17 @@ async fn what_cannot_be_started_is_a_start_error_with_the_reason() {
 }
 
 #[tokio::test]
+async fn what_the_kernel_does_not_start_ends_with_1_and_says_why_in_its_log() {
+    let cluster = support::real().await;
+    let big = json!({"name": "BIG", "value": "v".repeat(200 * 1024)});
+    let ended = run(&cluster, pod("p", json!({"command": ["sh", "-c", "true"], "env": [big]}))).await;
+    assert_eq!(end_of(&ended), (1, "Error".to_owned(), String::new()));
+    let log = cluster.api::<Pod>().logs("p", &LogParams::default()).await.unwrap();
+    assert!(log.starts_with("exec /") && log.ends_with("sh: argument list too long\n"), "{log}");
+    cluster.end().await;
+}
+
+#[tokio::test]
 async fn a_missing_secret_is_waited_for() {
     let cluster = support::real().await;
     let source = json!({"secretKeyRef": {"name": "s", "key": "k"}});
