@@ -5,6 +5,7 @@ mod completions;
 mod exec;
 mod explain;
 mod local_cluster;
+mod man;
 mod rbac;
 mod render;
 mod runs;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Rbac(arguments) => rbac::run(arguments, streams),
         Command::Schema => schema::run(streams),
         Command::Completions { shell } => completions::run(shell, streams),
+        Command::Man { folder } => man::run(folder.as_deref(), streams),
     }
 }
 
