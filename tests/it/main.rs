@@ -22,6 +22,7 @@ mod laws;
 mod lifecycle;
 mod man;
 mod pages;
+mod policies;
 mod process;
 mod process_faults;
 mod rbac;

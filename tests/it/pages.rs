@@ -10,6 +10,10 @@
 use std::fs;
 use std::path::Path;
 
+use model::workflow::{
+    CONDITION, CONTINUE_ON_BLOCK, DEFAULTS_BLOCK, HANDLER_ON, PARAMETER, REPEAT_POLICY, RETRY_POLICY, SECRET,
+    SECRET_OPTIONS, STEP, WORKFLOW_FILE,
+};
 use tests::{Runner, Workdir, root};
 
 /// A block of a page.
@@ -138,6 +142,32 @@ fn workflows_on_pages_are_valid_and_commands_print_what_is_shown() {
         }
     }
     assert!(workflows >= 15 && consoles >= 5, "{workflows} workflows, {consoles} consoles");
+}
+
+#[test]
+fn the_page_of_the_workflow_file_names_every_key() {
+    let page = fs::read_to_string(root().join("docs/workflow.md")).unwrap();
+    let mappings = [
+        &WORKFLOW_FILE,
+        &STEP,
+        &DEFAULTS_BLOCK,
+        &HANDLER_ON,
+        &CONTINUE_ON_BLOCK,
+        &RETRY_POLICY,
+        &REPEAT_POLICY,
+        &CONDITION,
+        &SECRET,
+        &SECRET_OPTIONS,
+        &PARAMETER,
+    ];
+    for mapping in mappings {
+        let known = mapping.fields.iter().map(|field| field.key);
+        for key in known.chain(mapping.ignored.iter().copied()).chain(mapping.unsupported.iter().copied()) {
+            // As a word of a sentence or of a table, or as a key of an example.
+            let is_there = page.contains(&format!("`{key}`")) || page.contains(&format!("{key}: "));
+            assert!(is_there, "docs/workflow.md says nothing about `{key}` of {}", mapping.name);
+        }
+    }
 }
 
 #[test]
