@@ -37,6 +37,12 @@ pub enum AdmissionError {
         /// The step.
         step: String,
     },
+    /// A step that runs nothing on this machine.
+    #[error("step `{step}` has no command for this machine")]
+    NotCommand {
+        /// The step.
+        step: String,
+    },
     /// Two steps have the same name, so nobody could say which of them was reviewed.
     #[error("core policy `{core}` lets two steps be called `{step}`")]
     SameName {
@@ -63,9 +69,10 @@ impl AdmissionError {
     pub fn help(&self) -> Option<&str> {
         match self {
             AdmissionError::Core(error) => error.help(),
-            AdmissionError::NotKubernetes { .. } | AdmissionError::SameName { .. } | AdmissionError::Config { .. } => {
-                None
-            }
+            AdmissionError::NotKubernetes { .. }
+            | AdmissionError::NotCommand { .. }
+            | AdmissionError::SameName { .. }
+            | AdmissionError::Config { .. } => None,
         }
     }
 }
@@ -397,6 +404,53 @@ pub fn admit(
     })
 }
 
+/// A command step whose final words every policy has admitted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdmittedCommand {
+    step: String,
+    command: Command,
+}
+
+impl AdmittedCommand {
+    /// Name of the step.
+    pub fn step(&self) -> &str {
+        &self.step
+    }
+
+    /// What runs: a list word by word; a text or a script as the file has it but for the variables that no shell knows.
+    pub fn command(&self) -> &Command {
+        &self.command
+    }
+}
+
+/// Asks once more about one command step, just before its process starts. Policies see the words of a list with all
+/// variables put in, and a text as the file has it: its shell expands it.
+///
+/// # Errors
+/// When the core policy gives no usable answer, or the step has nothing to run.
+pub fn admit_command(
+    set: &PolicySet,
+    effective: &Effective,
+    step: &Step,
+    scope: &Scope,
+    run_id: &RunId,
+) -> Result<Admission<AdmittedCommand>, AdmissionError> {
+    let Some(command) = step.command.as_ref().filter(|_| step.kind == StepKind::Command) else {
+        return Err(AdmissionError::NotCommand { step: step.name.clone() });
+    };
+    let scope = scope.of_step_on_host(step);
+    let mut asked = step.clone();
+    asked.command = Some(scope.command(command));
+    let (reviewed, report) = gate(set, Phase::Submit, effective, run_id, &[], &[&asked])?;
+    Ok(match reviewed {
+        Some(_) => {
+            let command = scope.host_command(command);
+            Admission::Admitted(AdmittedCommand { step: step.name.clone(), command }, report)
+        }
+        None => Admission::Refused(report),
+    })
+}
+
 /// What all Kubernetes steps and handlers would be, as far as their values are known without running.
 ///
 /// # Errors
@@ -471,16 +525,20 @@ fn gate(
 /// The file that a value of `kubeconfig` means: `~/` is the home folder, a relative path begins at the folder of the file
 /// that holds the value.
 pub(crate) fn kubeconfig(value: Option<&str>, merged: &Merged, sources: &[Source]) -> Option<PathBuf> {
-    let value = value?;
+    let source = merged.origins.get("kubeconfig").and_then(|origin| origin.position).map(|at| at.source as usize);
+    Some(kubeconfig_at(value?, source, sources))
+}
+
+/// The same for a value that stands in this source; none: in no file.
+pub(crate) fn kubeconfig_at(value: &str, source: Option<usize>, sources: &[Source]) -> PathBuf {
     if let Some(below_home) = value.strip_prefix("~/")
         && let Ok(home) = etcetera::home_dir()
     {
-        return Some(home.join(below_home));
+        return home.join(below_home);
     }
-    let source = merged.origins.get("kubeconfig").and_then(|origin| origin.position).map(|at| at.source as usize);
     let folder = source.and_then(|index| sources.get(index)).and_then(|source| Path::new(&source.name).parent());
     let path = folder.map_or_else(|| PathBuf::from(value), |folder| folder.join(value));
-    Some(std::path::absolute(&path).unwrap_or(path))
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// A document for a policy. The types of the model have text keys only, so writing cannot fail.

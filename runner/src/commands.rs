@@ -1,5 +1,6 @@
 //! One module a command; each reads as its plan. Exit codes come from `report`.
 
+mod begin;
 mod check;
 mod completions;
 mod exec;

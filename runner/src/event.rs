@@ -4,8 +4,8 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::mask::Mask;
 use crate::outcome::{RunStatus, StepStatus, Verdict};
 
 /// Something that happened.
@@ -37,17 +38,28 @@ pub enum EventKind {
         run: String,
         /// Name of the workflow.
         workflow: String,
-        /// Names of all steps, in file order, then of the handlers.
+        /// Names of all steps, in file order.
         steps: Vec<Arc<str>>,
+        /// Names of the handlers. One that is not due never begins.
+        handlers: Vec<Arc<str>>,
         /// Folder of the run: its journal and its logs.
         folder: PathBuf,
     },
     /// An attempt begins.
     StepStarted {
-        /// Its Job.
-        job: JobName,
+        /// Its Job; none: it is a process of this machine.
+        job: Option<JobName>,
         /// Where its log is written.
         log: PathBuf,
+    },
+    /// A step waits for its next attempt.
+    StepRetrying {
+        /// Number of the next attempt.
+        next: u32,
+        /// After which time that begins, or waits for a place among those that run.
+        wait: Duration,
+        /// How the attempt before ended, in a few words, as `exit 42`.
+        after: String,
     },
     /// An attempt is in another state, or another pod is the one it waits for.
     StepState {
@@ -63,10 +75,10 @@ pub enum EventKind {
         /// What for.
         waits: Vec<Waiting>,
     },
-    /// A piece of the log of a container.
+    /// A piece of the log of a container, or of a process of this machine.
     StepLog {
-        /// Name of the pod.
-        pod: Arc<str>,
+        /// Name of the pod; none: there is none.
+        pod: Option<Arc<str>>,
         /// Which pod of the Job it is, from 1.
         pod_number: u32,
         /// Whole lines with their line ends; the last may lack one when `partial` or when the log ends so.
@@ -186,6 +198,8 @@ pub struct Waiting {
 pub struct StepEnd {
     /// Its status.
     pub status: StepStatus,
+    /// Whether it failed, and its `continue_on` lets others start all the same.
+    pub excused: bool,
     /// The verdict on its last attempt; none: it had none.
     pub verdict: Option<Verdict>,
     /// Why it had no attempt, as `upstream extract failed`; else empty.
@@ -207,6 +221,7 @@ impl StepEnd {
     pub fn without_attempt(status: StepStatus, message: String) -> StepEnd {
         StepEnd {
             status,
+            excused: false,
             verdict: None,
             message,
             took: None,
@@ -249,6 +264,7 @@ pub struct Events {
     listener: Arc<dyn Fn(Event) + Send + Sync>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     log_budget: Arc<Semaphore>,
+    mask: Arc<OnceLock<Mask>>,
 }
 
 impl fmt::Debug for Events {
@@ -272,7 +288,17 @@ impl Events {
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Events {
         let log_budget = Arc::new(Semaphore::new(LOG_BUDGET));
-        Events { listener: Arc::new(listener), clock: Arc::new(clock), log_budget }
+        Events { listener: Arc::new(listener), clock: Arc::new(clock), log_budget, mask: Arc::default() }
+    }
+
+    /// From here on secrets are hidden in everything that is told, by all clones. Only the first call counts.
+    pub fn hide(&self, mask: Mask) {
+        drop(self.mask.set(mask));
+    }
+
+    /// What hides the secrets of the run; an empty one before they were fetched.
+    pub fn mask(&self) -> Mask {
+        self.mask.get().cloned().unwrap_or_default()
     }
 
     /// The time by the clock that stamps events.
@@ -304,7 +330,10 @@ impl Events {
         self.log_budget.clone().acquire_many_owned(bytes).await.ok()
     }
 
-    fn send(&self, step: Option<Arc<str>>, attempt: Option<u32>, kind: EventKind) {
+    fn send(&self, step: Option<Arc<str>>, attempt: Option<u32>, mut kind: EventKind) {
+        if let Some(mask) = self.mask.get() {
+            mask.event(&mut kind);
+        }
         (self.listener)(Event { time: self.now(), step, attempt, kind });
     }
 }

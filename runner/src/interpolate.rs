@@ -62,15 +62,22 @@ impl Scope {
     /// The values of a whole run: parameters, constants, and `env`, resolved top to bottom. `host` is the environment of
     /// the machine.
     pub fn of_run(workflow: &Workflow, run_id: &str, host: BTreeMap<String, String>) -> Scope {
-        let mut scope = Scope {
-            consts: workflow.consts.clone(),
-            managed: BTreeMap::from([
-                ("DAG_NAME".to_owned(), workflow.name.clone()),
-                ("DAG_RUN_ID".to_owned(), run_id.to_owned()),
-            ]),
-            host,
-            ..Scope::default()
-        };
+        Scope::managed(workflow, run_id, host, [])
+    }
+
+    /// The same with further variables of the runner's own, as `PWD`.
+    pub fn managed(
+        workflow: &Workflow,
+        run_id: &str,
+        host: BTreeMap<String, String>,
+        managed: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Scope {
+        let mut scope = Scope { consts: workflow.consts.clone(), host, ..Scope::default() };
+        scope.set_managed("DAG_NAME", workflow.name.as_str());
+        scope.set_managed("DAG_RUN_ID", run_id);
+        for (name, value) in managed {
+            scope.set_managed(name, value);
+        }
         let mut position = 0;
         for parameter in &workflow.params {
             let name = parameter.name.clone().unwrap_or_else(|| {
@@ -205,6 +212,32 @@ impl Scope {
         let highest_first =
             [&self.own, &self.outputs, &self.secrets, &self.dotenv, &self.env, &self.managed, &self.params, &self.host];
         highest_first.into_iter().find_map(|source| source.get(name)).map(String::as_str)
+    }
+
+    /// `text` for a shell: only variables with a dot in their names are put in, which no shell knows. What it has for the
+    /// shell stays as written.
+    pub fn dotted(&self, text: &str) -> String {
+        let mut resolved = String::with_capacity(text.len());
+        for part in template::parse(text) {
+            match part {
+                Part::Text(text) => resolved.push_str(text),
+                Part::Dollar => resolved.push_str("\\$"),
+                Part::Variable(variable) => {
+                    let value = variable.path.and_then(|_| self.variable(&variable));
+                    resolved.push_str(value.as_deref().unwrap_or(variable.written));
+                }
+            }
+        }
+        resolved
+    }
+
+    /// The command of a process of this machine, as it is run.
+    pub fn host_command(&self, command: &Command) -> Command {
+        match command {
+            Command::Argv(words) => Command::Argv(words.iter().map(|word| self.text(word)).collect()),
+            Command::Shell(text) => Command::Shell(self.dotted(text)),
+            Command::Script(text) => Command::Script(self.dotted(text)),
+        }
     }
 
     /// The command with its variables put in, word by word. The text of a command step stays: its shell expands it.

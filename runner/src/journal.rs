@@ -9,13 +9,15 @@ mod folder;
 mod history;
 mod open;
 mod recorded;
+mod retention;
 mod writer;
 
 pub use entry::{Dated, Entry, LogPosition, StepEnded, VERSION};
 pub use folder::{FolderError, Holder, RunFolder, runs, state_folder};
-pub use history::{History, LogHistory, Phase, RecordedAttempt, StepHistory};
+pub use history::{Begun, History, LogHistory, Phase, RecordedAttempt, RecordedJob, StepHistory};
 pub use open::{OpenError, Opened};
 pub use recorded::{RECORDED_VERSION, Recorded, RecordedOptions, RecordedPolicy, RecordedSource};
+pub use retention::Retention;
 pub use writer::Journal;
 
-pub(crate) use folder::new_file;
+pub(crate) use folder::{log_file, new_file};

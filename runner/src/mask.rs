@@ -4,6 +4,8 @@
 //! with 8 characters or more stands. Places that overlap are hidden as one, so that no rest of a value stays. A stream may
 //! come cut anywhere: what could be the beginning of a secret is held back until it is known, and nothing else.
 
+mod shown;
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
@@ -151,6 +153,11 @@ pub struct Masked {
 }
 
 impl Masked {
+    /// Whether nothing is held back.
+    pub fn is_empty(&self) -> bool {
+        self.progress.as_ref().is_none_or(|progress| progress.held.is_empty())
+    }
+
     /// Takes the next piece. Gives all that can be shown by now.
     #[must_use = "it comes once"]
     pub fn push(&mut self, bytes: Bytes) -> Bytes {

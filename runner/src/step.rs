@@ -13,19 +13,20 @@ mod cleanup;
 pub mod facts;
 mod follow;
 pub mod log_file;
+mod log_sink;
 pub mod log_stream;
+mod process;
+mod stop;
 mod timers;
 pub mod verdict;
 pub mod waits;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use k8s_openapi::api::core::v1::Event;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -44,6 +45,12 @@ use verdict::{Allowance, Decision, EventsOf, FailedInit, JobAtEnd, Judgement, Op
 use waits::{WaitKind, Waits};
 
 pub use cleanup::{Cleanup, Owed, Policy, Target};
+pub use log_sink::{Copies, LogTarget, Printed};
+pub use process::HostAttempt;
+pub use stop::{Stop, TimeLimit};
+
+use stop::{Cause, cause};
+pub(crate) use stop::{stopped, stopped_verdict};
 
 /// Grace period of a pod that names none.
 /// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
@@ -80,22 +87,12 @@ impl Shared {
 }
 
 /// Writes to the journal; that it cannot be written is told once.
-pub async fn remember(journal: &Journal, events: &Events, entry: Entry) {
+pub async fn remember(journal: &Journal, events: &Events, mut entry: Entry) {
+    events.mask().entry(&mut entry);
     if let Err(error) = journal.write(entry).await {
         let text = format!("the journal cannot be written ({error}): this run cannot be resumed");
         events.run(EventKind::Warning { text });
     }
-}
-
-/// Whether attempts shall stop. It only ever gets graver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stop {
-    /// They run.
-    No,
-    /// Jobs are deleted, pods end by themselves.
-    Gently,
-    /// Pods are killed, nothing is waited for.
-    AtOnce,
 }
 
 /// One attempt, ready to be made.
@@ -115,8 +112,10 @@ pub struct Attempt {
     pub policy: Policy,
     /// Grace period of its pods.
     pub grace: Duration,
-    /// Where its log is written.
-    pub log: PathBuf,
+    /// Its time limit, from the beginning of the attempt until its verdict; none: it has none.
+    pub limit: Option<TimeLimit>,
+    /// Where its log goes.
+    pub log: LogTarget,
     /// The cluster.
     pub cluster: Cluster,
     /// The watches of its namespace.
@@ -152,8 +151,8 @@ pub struct Ended {
     pub verdict: Verdict,
     /// What remains to be done in the cluster.
     pub cleanup: Cleanup,
-    /// The last lines of the log.
-    pub last_lines: Vec<Bytes>,
+    /// What came of its log.
+    pub printed: Printed,
 }
 
 /// The verdict on an attempt whose cluster stayed away: its Job may run on.
@@ -170,8 +169,9 @@ impl Attempt {
     ///
     /// # Cancellation
     /// The Job stays. To stop an attempt, `stop` is set.
-    pub async fn run(self, mut stop: watch::Receiver<Stop>) -> Ended {
-        self.tell(EventKind::StepStarted { job: self.job.clone(), log: self.log.clone() });
+    pub async fn run(mut self, mut stop: watch::Receiver<Stop>) -> Ended {
+        let log_target = std::mem::take(&mut self.log);
+        self.tell(EventKind::StepStarted { job: Some(self.job.clone()), log: log_target.file.clone() });
         let attempted = self.watched.attempt(&self.job.name);
         let begun = match &self.begin {
             Begin::Create { job, intended } => {
@@ -185,7 +185,7 @@ impl Attempt {
         let (uid, log) = match begun {
             Ok(begun) => begun,
             Err(NotCreated { verdict, cleanup }) => {
-                return self.finished(verdict, cleanup.of_attempt(attempted), Vec::new()).await;
+                return self.finished(verdict, cleanup.of_attempt(attempted), Printed::default()).await;
             }
         };
 
@@ -200,14 +200,14 @@ impl Attempt {
             attempt: self.number,
             shared: self.shared.clone(),
         };
-        let mut following = AbortOnDrop(tokio::spawn(follow.run(self.log.clone(), log)));
+        let mut following = AbortOnDrop(tokio::spawn(follow.run(log_target, log)));
 
         let by_stop = stop.clone();
         // The first fact that decides wins: what has happened goes before who asks.
         let decision = tokio::select! {
             biased;
             decision = self.watch(&attempted) => Ok(decision),
-            () = stopped(&mut stop, Stop::Gently) => Err(by_stop),
+            cause = cause(&mut stop, self.limit) => Err((by_stop, cause)),
         };
         let is_stopped = decision.is_err();
         let (mut verdict, cleanup) = match decision {
@@ -216,7 +216,7 @@ impl Attempt {
                 (self.explained(&attempted, decision).await, cleanup)
             }
             Ok(Err(OutOfContact(verdict))) => (verdict, Cleanup::leave_alone(self.target(Expected::Uid(uid)))),
-            Err(stop) => self.stop(&attempted, uid, stop).await,
+            Err((stop, cause)) => (cause.verdict(), self.stop(&attempted, uid, stop).await),
         };
         drop(in_cluster);
         self.state(AttemptState::Draining, verdict.pod.clone(), false);
@@ -229,11 +229,12 @@ impl Attempt {
             // Nor for a reader of the screen that has stopped reading.
             () = tokio::time::sleep(patience), if is_stopped => follow::Logged::default(),
         };
+        let printed = logged.finish(verdict.pod.as_deref());
         // The log of a program that was stopped ends where it was stopped: nobody misses the rest.
-        if !matches!(verdict.outcome, Outcome::Cancelled { .. }) {
-            verdict.notes.extend(logged.notes);
+        if !is_stopped {
+            verdict = printed.judged(verdict);
         }
-        self.finished(verdict, cleanup.of_attempt(attempted), logged.last_lines).await
+        self.finished(verdict, cleanup.of_attempt(attempted), printed).await
     }
 
     /// The rest of the log. The screen says that it is waited for, if that takes long.
@@ -260,9 +261,11 @@ impl Attempt {
         if !is_gone {
             return Ok(());
         }
-        if *stop.borrow() >= Stop::Gently {
+        let asked = *stop.borrow();
+        if asked > Stop::No {
             // The earlier process was told to delete it, and has.
-            return Err(NotCreated { verdict: self.cancelled(), cleanup: Cleanup::done(self.of_uid(uid)) });
+            let verdict = Cause::of(asked).verdict();
+            return Err(NotCreated { verdict, cleanup: Cleanup::done(self.of_uid(uid)) });
         }
         // No answer is no other Job: what the watches saw decides then.
         match self.cluster.uid_of_job(&self.job.namespace, &self.job.name).await {
@@ -306,7 +309,10 @@ impl Attempt {
             has_waited = true;
         };
         let mut stop = stop.clone();
-        let given_up = stopped(&mut stop, Stop::Gently);
+        let asked = OnceLock::new();
+        let given_up = async {
+            let _ = asked.set(cause(&mut stop, self.limit).await);
+        };
         // Whether there may be a Job, and then whether a request for it was never answered.
         let submitted = self.cluster.submit(job, intended, limit, leaving, given_up, tell).await;
         let (verdict, may_come) = match submitted {
@@ -326,7 +332,8 @@ impl Attempt {
             }
             Err(error) => match &error {
                 SubmitError::Stopped { may_exist, unanswered } => {
-                    (self.cancelled(), (*may_exist || intended.is_some()).then_some(*unanswered))
+                    let cause = asked.get().copied().unwrap_or(Cause::Cancelled);
+                    (cause.verdict(), (*may_exist || intended.is_some()).then_some(*unanswered))
                 }
                 SubmitError::Unreachable { .. } => {
                     (Verdict::new(Outcome::failed(None, Reason::ClusterUnreachable), error.to_string()), Some(true))
@@ -489,7 +496,7 @@ impl Attempt {
     }
 
     /// Deletes the Job and waits until its pods have ended, at most for their grace period and *delete*.
-    async fn stop(&self, attempted: &Attempted, uid: String, mut stop: watch::Receiver<Stop>) -> (Verdict, Cleanup) {
+    async fn stop(&self, attempted: &Attempted, uid: String, mut stop: watch::Receiver<Stop>) -> Cleanup {
         let delete = self.shared.waits.get(WaitKind::Delete);
         let expected = Expected::Uid(uid.clone());
         let gently = async {
@@ -514,12 +521,11 @@ impl Attempt {
             }
         };
         let gone = cleanup::is_removed(&attempted.facts().borrow());
-        let cleanup = match failed {
+        match failed {
             Some(deleted) => Cleanup::failed(self.target(expected), deleted),
             None if gone => Cleanup::done(self.target(expected)),
             None => Cleanup::unfinished(self.target(expected)),
-        };
-        (self.cancelled(), cleanup)
+        }
     }
 
     /// Deletes the Job and, where the right is there, kills its pods.
@@ -539,10 +545,6 @@ impl Attempt {
         );
         let mut facts = attempted.facts();
         let _ = facts.wait_for(cleanup::is_removed).await;
-    }
-
-    fn cancelled(&self) -> Verdict {
-        Verdict::new(Outcome::Cancelled { reason: Reason::Cancelled }, "the run was cancelled")
     }
 
     fn of_uid(&self, uid: &str) -> Target {
@@ -573,7 +575,7 @@ impl Attempt {
         }
     }
 
-    async fn finished(&self, verdict: Verdict, cleanup: Cleanup, last_lines: Vec<Bytes>) -> Ended {
+    async fn finished(&self, verdict: Verdict, cleanup: Cleanup, printed: Printed) -> Ended {
         self.remember(Entry::AttemptEnded {
             step: self.step.to_string(),
             attempt: self.number,
@@ -582,7 +584,7 @@ impl Attempt {
         })
         .await;
         self.state(AttemptState::Finished, verdict.pod.clone(), false);
-        Ended { verdict, cleanup, last_lines }
+        Ended { verdict, cleanup, printed }
     }
 
     fn state(&self, state: AttemptState, pod: Option<String>, suspended: bool) {
@@ -626,16 +628,8 @@ impl<T> Drop for AbortOnDrop<T> {
     }
 }
 
-/// Comes when attempts shall stop, at least so gravely.
-async fn stopped(stop: &mut watch::Receiver<Stop>, gravely: Stop) {
-    // A sender that is gone stops nothing.
-    if stop.wait_for(|stop| *stop >= gravely).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
 /// A moment that may never come.
-async fn at(moment: Option<Instant>) {
+pub(crate) async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,

@@ -531,11 +531,9 @@ fn watches_and_logs_that_are_cut_lose_and_double_nothing() {
 fn nothing_runs_when_something_is_wrong_with_the_command() {
     let workdir = Workdir::new().unwrap();
     workdir.write("dag.yaml", one("echo hello")).unwrap();
-    workdir.write("host.yaml", "steps: [echo hello]\n").unwrap();
+    workdir.write("host.yaml", "dotenv: [bad.env, absent.env]\nsteps: [echo hello]\n").unwrap();
+    workdir.write("bad.env", "GOOD=1\nbad\n").unwrap();
     workdir.write("broken", "{").unwrap();
-    let more =
-        "steps:\n- {id: a, type: k8s, config: {image: x}, command: a, retry_policy: {limit: 1, interval_sec: 1}}\n";
-    workdir.write("more.yaml", format!("{more}timeout_sec: 5\n")).unwrap();
     workdir.write("param.yaml", format!("params: [{{name: N, required: true}}]\n{}", one("true"))).unwrap();
     let empty = "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n";
     workdir.write("empty", empty).unwrap();
@@ -551,9 +549,7 @@ fn nothing_runs_when_something_is_wrong_with_the_command() {
         ("dag.yaml --local --wait pul=5m", 2, "--wait pul=5m"),
         ("dag.yaml --local --kubeconfig x", 2, "cannot be used with"),
         ("dag.yaml --local --local-objects nowhere", 2, "`nowhere` cannot be read"),
-        ("host.yaml --local", 2, "runs on this machine"),
-        ("more.yaml --local", 2, "more.yaml:2:3: step `a`: `retry_policy` is not acted on"),
-        ("more.yaml --local", 2, "`timeout_sec` of the file is not acted on"),
+        ("host.yaml", 2, "bad.env:2: expected `NAME=value`"),
         ("param.yaml --local", 2, "core/required"),
         ("nowhere.yaml --local", 2, "there is no such file"),
     ] {

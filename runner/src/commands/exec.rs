@@ -6,13 +6,13 @@ use std::sync::Arc;
 use ::local_cluster::LocalCluster;
 use futures_util::StreamExt as _;
 use model::names::RunId;
-use model::workflow::{Step, StepKind, Workflow};
+use model::workflow::Workflow;
 use tokio::sync::oneshot;
 
+use super::begin::Beginning;
 use crate::cli::{Exec, Format, Output, Shown, State};
 use crate::event::{EventKind, Events};
-use crate::interpolate::Scope;
-use crate::journal::{Journal, Recorded, RecordedOptions, RunFolder, state_folder};
+use crate::journal::{FolderError, Journal, Recorded, RecordedOptions, Retention, RunFolder, state_folder};
 use crate::local::{self, Objects};
 use crate::plan::plan_jobs;
 use crate::report::{
@@ -20,7 +20,7 @@ use crate::report::{
 };
 use crate::run::{Clusters, Run};
 use crate::signals::signals;
-use crate::sources::{Source, Sources};
+use crate::sources::Sources;
 use crate::step::waits::Waits;
 
 /// What `--wait` takes.
@@ -76,10 +76,6 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         }
     };
     let workflow = effective.workflow();
-    let missing = not_run(workflow, effective.sources());
-    if !missing.is_empty() {
-        return super::refuse(missing, format, streams);
-    }
     let exit_code_from = match exit_code_from.map(|asked| named_step(workflow, &asked)).transpose() {
         Ok(step) => step,
         Err(failed) => return super::refuse(vec![failed], format, streams),
@@ -98,21 +94,33 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
     };
     let recorded = Recorded::new(&sources, &set, local, options);
     let resume = super::resume_command(&id, state_dir.as_deref());
-    let prepared = state_folder(state_dir).and_then(|state| {
-        let folder = RunFolder::create(&state, &id)?;
+    let unusable = |error: FolderError| super::refuse(vec![Failed::new(&error, error.help())], format, streams);
+    let state = match state_folder(state_dir) {
+        Ok(state) => state,
+        Err(error) => return unusable(error),
+    };
+    let beginning = match Beginning::of(&effective, &id, &RunFolder::path_of(&state, &id)) {
+        Ok(beginning) => beginning,
+        Err(failures) => return super::refuse(failures, format, streams),
+    };
+    let prepared = RunFolder::create(&state, &id).and_then(|folder| {
+        let folder = match beginning.logs {
+            Some(logs) => folder.with_logs(logs)?,
+            None => folder,
+        };
         folder.record(&recorded)?;
         let journal = folder.journal()?;
-        Ok((state, folder, journal))
+        Ok((folder, journal))
     });
-    let (state, folder, journal) = match prepared {
+    let (folder, journal) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return super::refuse(vec![Failed::new(&error, error.help())], format, streams),
+        Err(error) => return unusable(error),
     };
-    let scope = Scope::of_run(workflow, id.as_str(), super::host());
     let run = Run {
         set: Arc::new(set),
         effective: Arc::new(effective),
-        scope: Arc::new(scope),
+        scope: Arc::new(beginning.scope),
+        folder: beginning.folder,
         id,
         max_active: recorded.options.max_active,
         exit_code_from: recorded.options.exit_code_from,
@@ -191,6 +199,9 @@ pub(super) struct Place {
 /// Runs it, with the embedded cluster around it if it has one.
 async fn drive(run: Run, place: Place, events: Events) -> ExitCode {
     let Place { state, folder, journal, waits, local, objects } = place;
+    let workflow = run.effective.workflow();
+    let retention = Retention::new(workflow.hist_retention_days, workflow.hist_retention_runs);
+    let (workflow, id) = (workflow.name.clone(), run.id.clone());
     let fatal = |text: String| {
         events.run(EventKind::Fatal { text, help: None });
         ExitCode::NoCluster
@@ -212,6 +223,8 @@ async fn drive(run: Run, place: Place, events: Events) -> ExitCode {
     {
         events.run(EventKind::Warning { text: format!("the folder of the local cluster stays: {error}") });
     }
+    // A few old folders more or less are no reason to wait for a slow disk, nor to fail.
+    drop(tokio::task::spawn_blocking(move || retention.apply(&state, &workflow, &id)).await);
     end.exit_code
 }
 
@@ -259,57 +272,4 @@ fn named_step(workflow: &Workflow, asked: &str) -> Result<String, Failed> {
             Some(format!("the steps are {}{more}", names.join(", "))),
         )
     })
-}
-
-/// What the file asks for and this version does not do: leaving it out would run something else than what is written.
-fn not_run(workflow: &Workflow, sources: &[Source]) -> Vec<Failed> {
-    let mut failures: Vec<Failed> = keys_of_file(workflow)
-        .map(|key| {
-            Failed::of(format!("`{key}` of the file is not acted on by this version yet"), Some(LEAVE_OUT.into()))
-        })
-        .collect();
-    for step in workflow.all_steps() {
-        let file = sources.get(step.position.source as usize).map_or("", |source| source.name.as_str());
-        let place = format!("{file}:{}:{}: step `{}`", step.position.line, step.position.column, step.name);
-        if step.kind == StepKind::Command {
-            let help = "make it a Kubernetes step: `type: k8s` and an `image` under `config`";
-            let message = format!("{place} runs on this machine, which this version does not do yet");
-            failures.push(Failed::of(message, Some(help.to_owned())));
-            continue;
-        }
-        for key in keys_of_step(step) {
-            let message = format!("{place}: `{key}` is not acted on by this version yet");
-            failures.push(Failed::of(message, Some(LEAVE_OUT.to_owned())));
-        }
-    }
-    failures
-}
-
-/// What to do about a key that is not acted on.
-const LEAVE_OUT: &str = "leave it out, or run the file with a version that does";
-
-fn keys_of_file(workflow: &Workflow) -> impl Iterator<Item = &'static str> {
-    let keys = [
-        ("dotenv", workflow.dotenv.as_ref().is_some_and(|files| !files.is_empty())),
-        ("secrets", !workflow.secrets.is_empty()),
-        ("preconditions", !workflow.preconditions.is_empty()),
-        ("timeout_sec", workflow.timeout_sec.is_some_and(|seconds| seconds > 0)),
-        ("handler_on", !workflow.handlers.is_empty()),
-        ("log_dir", workflow.log_dir.is_some()),
-    ];
-    keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key)
-}
-
-fn keys_of_step(step: &Step) -> impl Iterator<Item = &'static str> {
-    let keys = [
-        ("preconditions", !step.preconditions.is_empty()),
-        ("continue_on", step.continue_on.is_some()),
-        ("retry_policy", step.retry_policy.is_some()),
-        ("repeat_policy", step.repeat_policy.is_some()),
-        ("timeout_sec", step.timeout_sec.is_some_and(|seconds| seconds > 0)),
-        ("output", step.output.is_some()),
-        ("stdout", step.stdout.is_some()),
-        ("stderr", step.stderr.is_some()),
-    ];
-    keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key)
 }

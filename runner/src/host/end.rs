@@ -116,7 +116,7 @@ impl Process {
                                 group.signal(Signal::KILL);
                                 Phase::Killed { until: after(now, how.after_end) }
                             }
-                            Stop::No | Stop::Gently => {
+                            Stop::No | Stop::RunTimeout | Stop::Gently => {
                                 group.signal(how.signal);
                                 Phase::Stopping { until: after(now, how.grace) }
                             }

@@ -1,5 +1,6 @@
 //! The lines of a journal.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Address, Target};
 use crate::event::{JobName, Leftover, StepEnd};
+use crate::host::Identity;
 use crate::outcome::{RunStatus, StepStatus, Verdict};
 use crate::run::Signal;
 use crate::step::log_stream::Position;
@@ -27,8 +29,14 @@ pub enum Entry {
         run: String,
         /// Name of the workflow.
         workflow: String,
-        /// Names of all steps in file order, then of the handlers.
+        /// Names of all steps in file order.
         steps: Vec<String>,
+        /// Names of the handlers.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        handlers: Vec<String>,
+        /// Folder of the log files; none: `logs` in the folder of the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        logs: Option<PathBuf>,
         /// Whether it runs on the embedded cluster, which goes with its process.
         local: bool,
     },
@@ -68,6 +76,29 @@ pub enum Entry {
         attempt: u32,
         /// Its uid.
         uid: String,
+    },
+    /// An attempt is about to start a process of this machine.
+    ProcessIntended {
+        /// The step.
+        step: String,
+        /// The attempt, from 1.
+        attempt: u32,
+    },
+    /// The process runs.
+    ProcessStarted {
+        /// The step.
+        step: String,
+        /// The attempt.
+        attempt: u32,
+        /// What tells its group from others.
+        process: Identity,
+    },
+    /// The captured output of a step; the last one counts.
+    OutputCaptured {
+        /// The step.
+        step: String,
+        /// The output; none: it holds a secret, which is written nowhere.
+        output: Option<String>,
     },
     /// So much of the log is in its file. Written each second while the log grows, and at the end of each pod's.
     LogPosition(LogPosition),
@@ -142,6 +173,12 @@ pub struct StepEnded {
     pub step: String,
     /// Its status.
     pub status: StepStatus,
+    /// Whether it failed, and its `continue_on` lets others start all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub excused: bool,
+    /// Whether a condition of its own decided: it does not follow from other steps.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_condition: bool,
     /// The verdict on its last attempt, or on the step if it came to none; none: it never began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -162,6 +199,8 @@ impl StepEnded {
         StepEnded {
             step: step.to_owned(),
             status: end.status,
+            excused: end.excused,
+            by_condition: false,
             verdict: end.verdict.clone(),
             message: end.message.clone(),
             took_ms: end.took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),

@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Folder of the log files.
+    logs: PathBuf,
     /// Locked as long as it is open.
     _lock: File,
 }
@@ -224,7 +226,7 @@ impl RunFolder {
         lock.set_len(0)?;
         lock.rewind()?;
         writeln!(lock, "{holder}")?;
-        Ok(RunFolder { path, _lock: lock })
+        Ok(RunFolder { logs: RunFolder::logs_in(&path, None), path, _lock: lock })
     }
 
     /// Who holds the run whose folder this is; none: nobody.
@@ -250,14 +252,39 @@ impl RunFolder {
         &self.path
     }
 
-    /// Where the log of an attempt is written. Two steps never share one.
-    pub fn log(&self, step: &str, attempt: u32) -> PathBuf {
-        RunFolder::log_in(&self.path, step, attempt)
+    /// Log files go to another folder, which is made when it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn with_logs(mut self, folder: PathBuf) -> Result<RunFolder, FolderError> {
+        folder_builder(true).create(&folder).map_err(unwritable(&folder))?;
+        self.logs = folder;
+        Ok(self)
     }
 
-    /// The same in the folder of a run that nobody need hold.
-    pub fn log_in(path: &Path, step: &str, attempt: u32) -> PathBuf {
-        path.join("logs").join(format!("{}.{attempt}.log", file_name(step)))
+    /// Folder of the log files.
+    pub fn logs(&self) -> &Path {
+        &self.logs
+    }
+
+    /// The same of a run that nobody need hold; `named`: where the workflow wants them.
+    pub fn logs_in(path: &Path, named: Option<&Path>) -> PathBuf {
+        named.map_or_else(|| path.join("logs"), Path::to_owned)
+    }
+
+    /// The folder in which steps leave files for each other.
+    pub fn work_in(path: &Path) -> PathBuf {
+        path.join("work")
+    }
+
+    /// The journal of the run whose folder this is.
+    pub fn journal_in(path: &Path) -> PathBuf {
+        path.join("journal.jsonl")
+    }
+
+    /// Where the log of an attempt is written. Two steps never share one.
+    pub fn log(&self, step: &str, attempt: u32) -> PathBuf {
+        log_file(&self.logs, step, attempt)
     }
 
     /// Writes what runs: texts, parameters, policies.
@@ -278,7 +305,7 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn journal(&self) -> Result<Journal, FolderError> {
-        let path = self.path.join("journal.jsonl");
+        let path = RunFolder::journal_in(&self.path);
         let file = new_file(&path).map_err(unwritable(&path))?;
         Ok(Journal::new(file, 0))
     }
@@ -289,7 +316,7 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn resume_journal(&self, length: u64, seq: u64) -> Result<Journal, FolderError> {
-        let path = self.path.join("journal.jsonl");
+        let path = RunFolder::journal_in(&self.path);
         let opened = OpenOptions::new().append(true).open(&path);
         let file = opened.and_then(|file| file.set_len(length).map(|()| file)).map_err(unwritable(&path))?;
         Ok(Journal::new(file, seq))
@@ -302,6 +329,11 @@ impl RunFolder {
     pub fn remove(self) -> io::Result<()> {
         fs::remove_dir_all(&self.path)
     }
+}
+
+/// Where the log of an attempt is written, in the folder of the log files.
+pub(crate) fn log_file(logs: &Path, step: &str, attempt: u32) -> PathBuf {
+    logs.join(format!("{}.{attempt}.log", file_name(step)))
 }
 
 fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> FolderError {

@@ -4,15 +4,16 @@
 //! disk before what it announces is done. So a journal cut behind any line gives a state from which the run goes on.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::entry::{Dated, Entry, LogPosition, StepEnded};
-use super::folder::RunFolder;
+use super::folder::{RunFolder, log_file};
 use crate::cluster::{Address, Target};
 use crate::event::{JobName, Leftover, StepEnd};
+use crate::host::Identity;
 use crate::outcome::{Outcome, RunStatus, StepStatus, Verdict};
 use crate::run::Signal;
 use crate::step::log_file::last_lines;
@@ -38,8 +39,12 @@ pub struct History {
     pub stopped: Option<Signal>,
     /// The namespaces that were watched: how the config names the cluster, the namespace, and where that led.
     pub clusters: Vec<(Target, String, Address)>,
+    /// Folder of the log files; none: `logs` in the folder of the run.
+    pub logs: Option<PathBuf>,
     /// In file order, then the handlers.
     pub steps: Vec<StepHistory>,
+    /// How many of them are handlers.
+    pub handlers: usize,
     places: HashMap<String, usize>,
 }
 
@@ -68,6 +73,8 @@ pub struct StepHistory {
     pub attempts: Vec<RecordedAttempt>,
     /// How it ended.
     pub end: Option<StepEnded>,
+    /// Its captured output; the inner none: it holds a secret and was not written.
+    pub output: Option<Option<String>>,
     /// Whether its last attempt is given up: nobody will know how that ended, and another one is to begin.
     begins_anew: bool,
 }
@@ -79,18 +86,8 @@ pub struct RecordedAttempt {
     pub number: u32,
     /// When it began.
     pub began: Timestamp,
-    /// How the config names the cluster.
-    pub target: Target,
-    /// Its Job.
-    pub job: JobName,
-    /// Digest of the manifest that was sent, or was about to be.
-    pub digest: String,
-    /// What becomes of the Job after an ordinary end.
-    pub cleanup: Policy,
-    /// Grace period of its pods.
-    pub grace: Duration,
-    /// Uid of the Job; none: nobody knows whether it was created.
-    pub uid: Option<String>,
+    /// What was begun.
+    pub begun: Begun,
     /// How far its log was read.
     pub log: LogHistory,
     /// How it was decided, and what remained to be done.
@@ -99,6 +96,32 @@ pub struct RecordedAttempt {
     pub cleaned: bool,
     /// What could not be removed.
     pub leftover: Option<Leftover>,
+}
+
+/// What an attempt began.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Begun {
+    /// A Job.
+    Job(RecordedJob),
+    /// A process of the machine; none: nobody knows whether it was started.
+    Process(Option<Identity>),
+}
+
+/// What is known of a Job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedJob {
+    /// How the config names the cluster.
+    pub target: Target,
+    /// Its namespace and name.
+    pub name: JobName,
+    /// Digest of the manifest that was sent, or was about to be.
+    pub digest: String,
+    /// What becomes of it after an ordinary end.
+    pub cleanup: Policy,
+    /// Grace period of its pods.
+    pub grace: Duration,
+    /// Its uid; none: nobody knows whether it was created.
+    pub uid: Option<String>,
 }
 
 /// How far the log of an attempt was read.
@@ -129,7 +152,11 @@ impl History {
     pub fn of(lines: impl IntoIterator<Item = Dated>) -> Option<History> {
         let mut lines = lines.into_iter();
         let first = lines.next()?;
-        let Entry::RunStarted { version: _, run, workflow, steps, local } = first.entry else { return None };
+        let Entry::RunStarted { version: _, run, workflow, steps, handlers, logs, local } = first.entry else {
+            return None;
+        };
+        let number_of_handlers = handlers.len();
+        let steps: Vec<String> = steps.into_iter().chain(handlers).collect();
         let places = steps.iter().cloned().zip(0..).collect();
         let steps = steps.into_iter().map(|name| StepHistory { name, ..StepHistory::default() }).collect();
         let mut history = History {
@@ -141,7 +168,9 @@ impl History {
             phase: Phase::Going,
             stopped: None,
             clusters: Vec::new(),
+            logs,
             steps,
+            handlers: number_of_handlers,
             places,
         };
         lines.for_each(|line| history.take(line));
@@ -159,27 +188,24 @@ impl History {
                 self.clusters.push((target, namespace, address));
             }
             Entry::JobIntended { step, attempt, target, job, digest, cleanup, grace_seconds } => {
-                let Some(step) = self.step_mut(&step) else { return };
-                step.begins_anew = false;
-                let began = step.attempts.iter().find(|known| known.number == attempt).map(|known| known.began);
-                step.attempts.retain(|known| known.number != attempt);
-                step.attempts.push(RecordedAttempt {
-                    number: attempt,
-                    // One that is intended again began with its first intent.
-                    began: began.unwrap_or(time),
-                    target,
-                    job,
-                    digest,
-                    cleanup,
-                    grace: Duration::from_secs(grace_seconds),
-                    uid: None,
-                    log: LogHistory::default(),
-                    ended: None,
-                    cleaned: false,
-                    leftover: None,
-                });
+                let grace = Duration::from_secs(grace_seconds);
+                let job = RecordedJob { target, name: job, digest, cleanup, grace, uid: None };
+                self.begin(&step, attempt, time, Begun::Job(job));
             }
-            Entry::JobCreated { step, attempt, uid } => self.attempt(&step, attempt, |known| known.uid = Some(uid)),
+            Entry::ProcessIntended { step, attempt } => self.begin(&step, attempt, time, Begun::Process(None)),
+            Entry::ProcessStarted { step, attempt, process } => {
+                self.attempt(&step, attempt, |known| known.begun = Begun::Process(Some(process)));
+            }
+            Entry::OutputCaptured { step, output } => {
+                if let Some(step) = self.step_mut(&step) {
+                    step.output = Some(output);
+                }
+            }
+            Entry::JobCreated { step, attempt, uid } => self.attempt(&step, attempt, |known| {
+                if let Begun::Job(job) = &mut known.begun {
+                    job.uid = Some(uid);
+                }
+            }),
             Entry::LogPosition(at) => self.attempt(&at.step, at.attempt, |known| known.log.note(&at)),
             Entry::AttemptEnded { step, attempt, verdict, owed } => {
                 self.attempt(&step, attempt, |known| known.ended = Some((verdict, owed)));
@@ -202,6 +228,16 @@ impl History {
             Entry::Detached => self.phase = Phase::Detached,
             Entry::RunEnded { status, exit_code } => self.phase = Phase::Ended { status, exit_code },
         }
+    }
+
+    /// An attempt begins. One that is intended again began with its first intent.
+    fn begin(&mut self, step: &str, number: u32, time: Timestamp, begun: Begun) {
+        let Some(step) = self.step_mut(step) else { return };
+        step.begins_anew = false;
+        let began = step.attempts.iter().find(|known| known.number == number).map_or(time, |known| known.began);
+        step.attempts.retain(|known| known.number != number);
+        let log = LogHistory::default();
+        step.attempts.push(RecordedAttempt { number, began, begun, log, ended: None, cleaned: false, leftover: None });
     }
 
     /// A run that is taken up goes on; of one that had ended, the steps whose end nobody knows are open again, and with
@@ -254,6 +290,17 @@ impl History {
         })
     }
 
+    /// The steps, and the handlers.
+    pub fn steps_and_handlers(&self) -> (&[StepHistory], &[StepHistory]) {
+        let first = self.steps.len().saturating_sub(self.handlers);
+        self.steps.split_at_checked(first).unwrap_or((&self.steps, &[]))
+    }
+
+    /// Folder of the log files. `folder`: that of the run.
+    pub fn log_folder(&self, folder: &Path) -> PathBuf {
+        RunFolder::logs_in(folder, self.logs.as_deref())
+    }
+
     /// How long it has lasted, up to its last line.
     pub fn lasted(&self) -> Duration {
         Duration::try_from(self.last.duration_since(self.started)).unwrap_or_default()
@@ -272,35 +319,36 @@ impl StepHistory {
         verdict.is_some_and(|verdict| verdict.outcome == Outcome::Lost)
     }
 
-    /// How it ended, if that stays: it was decided and not derived from other steps.
-    pub fn decided(&self) -> Option<&StepEnded> {
-        self.end.as_ref().filter(|end| end.verdict.is_some())
+    /// Whether its Job stays in the cluster because the step wants it.
+    pub fn keeps_job(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.kept)
     }
 
-    /// The attempt that goes on: it was begun, and the step has not ended.
+    /// How it ended, if that stays: it was decided and not derived from other steps.
+    pub fn decided(&self) -> Option<&StepEnded> {
+        self.end.as_ref().filter(|end| end.verdict.is_some() || end.by_condition)
+    }
+
+    /// The last attempt, if the step has not ended: it goes on, or it is still to be said what follows it.
     pub fn open_attempt(&self) -> Option<&RecordedAttempt> {
         if self.end.is_some() || self.begins_anew { None } else { self.attempts.last() }
     }
 
-    /// The number of the attempt that goes on, or begins.
-    pub fn attempt(&self) -> u32 {
-        let last = self.attempts.last().map_or(0, |attempt| attempt.number);
-        self.open_attempt().map_or_else(|| last.saturating_add(1), |open| open.number)
-    }
-
-    /// How it ended, as it is shown. `folder`: that of the run, where the log is.
-    pub fn shown(&self, folder: &Path) -> Option<StepEnd> {
+    /// How it ended, as it is shown.
+    /// `logs`: the folder of the log files.
+    pub fn shown(&self, logs: &Path) -> Option<StepEnd> {
         let end = self.end.as_ref()?;
         let attempt = self.attempts.last();
-        let log = attempt.map(|attempt| RunFolder::log_in(folder, &self.name, attempt.number));
+        let log = attempt.map(|attempt| log_file(logs, &self.name, attempt.number));
         let log = log.filter(|log| log.exists());
         let tail = log.as_deref().filter(|_| end.status == StepStatus::Failed);
         Some(StepEnd {
             status: end.status,
+            excused: end.excused,
             verdict: end.verdict.clone(),
             message: end.message.clone(),
             took: end.took(),
-            job: attempt.map(|attempt| attempt.job.clone()),
+            job: attempt.and_then(RecordedAttempt::job).map(|job| job.name.clone()),
             kept: end.kept,
             last_lines: tail.map(last_lines).unwrap_or_default(),
             log,
@@ -322,9 +370,17 @@ impl StepHistory {
 }
 
 impl RecordedAttempt {
+    /// Its Job; none: it is a process of the machine.
+    pub fn job(&self) -> Option<&RecordedJob> {
+        match &self.begun {
+            Begun::Job(job) => Some(job),
+            Begun::Process(_) => None,
+        }
+    }
+
     /// Whether nobody has looked at its Job to the end: it was left alone.
     fn may_be_there(&self) -> bool {
-        matches!(self.ended, None | Some((_, Owed::LeaveAlone)))
+        self.job().is_some() && matches!(self.ended, None | Some((_, Owed::LeaveAlone)))
     }
 
     /// What is still to be done in the cluster, of an attempt that was decided.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::run::{human, pad};
 use super::{ExitCode, Failed, Output, RunReporter, RunStreams, Streams, escape_line};
 use crate::event::{Event, EventKind, JobName, Leftover};
-use crate::journal::{Holder, Opened, RunFolder, StepHistory};
+use crate::journal::{Holder, Opened, StepHistory, log_file};
 use crate::outcome::{Outcome, Reason, RunStatus, StepStatus};
 
 /// A run in the list.
@@ -115,23 +115,27 @@ pub fn show_run(opened: &Opened, resume: Option<String>, streams: Streams) -> Ex
 fn events(opened: &Opened, resume: Option<String>) -> Vec<Event> {
     let Opened { path, history, .. } = opened;
     let run = |kind| Event { time: history.last, step: None, attempt: None, kind };
+    let (steps, handlers) = history.steps_and_handlers();
+    let names = |steps: &[StepHistory]| steps.iter().map(|step| Arc::from(step.name.as_str())).collect();
+    let logs = history.log_folder(path);
     let mut events = vec![Event {
         time: history.started,
         ..run(EventKind::RunStarted {
             run: history.run.clone(),
             workflow: history.workflow.clone(),
-            steps: history.steps.iter().map(|step| Arc::from(step.name.as_str())).collect(),
+            steps: names(steps),
+            handlers: names(handlers),
             folder: path.clone(),
         })
     }];
     for step in &history.steps {
         let of = |time, attempt, kind| Event { time, step: Some(Arc::from(step.name.as_str())), attempt, kind };
         if let Some(attempt) = step.last_attempt() {
-            let log = RunFolder::log_in(path, &step.name, attempt.number);
-            let started = EventKind::StepStarted { job: attempt.job.clone(), log };
+            let log = log_file(&logs, &step.name, attempt.number);
+            let started = EventKind::StepStarted { job: attempt.job().map(|job| job.name.clone()), log };
             events.push(of(attempt.began, Some(attempt.number), started));
         }
-        events.extend(step.shown(path).map(|end| of(history.last, None, EventKind::StepEnded(Box::new(end)))));
+        events.extend(step.shown(&logs).map(|end| of(history.last, None, EventKind::StepEnded(Box::new(end)))));
     }
     events.extend(history.leftovers().map(|(.., leftover)| run(EventKind::Leftover(Box::new(leftover.clone())))));
     events.extend(resume.map(|command| run(EventKind::Resumable { command })));
@@ -161,6 +165,7 @@ pub struct RunDocument<'a> {
 struct StepDocument<'a> {
     step: &'a str,
     status: StepStatus,
+    excused: bool,
     exit_code: Option<i32>,
     reason: Option<Reason>,
     message: &'a str,
@@ -177,7 +182,7 @@ struct StepDocument<'a> {
 struct AttemptDocument<'a> {
     attempt: u32,
     started: Timestamp,
-    job: &'a JobName,
+    job: Option<&'a JobName>,
     uid: Option<&'a str>,
     cleaned: bool,
     log: Option<std::path::PathBuf>,
@@ -186,6 +191,7 @@ struct AttemptDocument<'a> {
 /// The same for programs.
 pub fn run_document(opened: &Opened, resume: Option<String>) -> RunDocument<'_> {
     let Opened { path, history, holder, .. } = opened;
+    let logs = history.log_folder(path);
     RunDocument {
         version: 1,
         run: &history.run,
@@ -197,13 +203,13 @@ pub fn run_document(opened: &Opened, resume: Option<String>) -> RunDocument<'_> 
         folder: path,
         process: holder.as_ref(),
         resume,
-        steps: history.steps.iter().map(|step| StepDocument::of(step, path)).collect(),
+        steps: history.steps.iter().map(|step| StepDocument::of(step, &logs)).collect(),
         leftovers: history.leftovers().map(|(.., leftover)| leftover).collect(),
     }
 }
 
 impl<'a> StepDocument<'a> {
-    fn of(step: &'a StepHistory, folder: &Path) -> StepDocument<'a> {
+    fn of(step: &'a StepHistory, logs: &Path) -> StepDocument<'a> {
         let end = step.end.as_ref();
         let verdict = end.and_then(|end| end.verdict.as_ref());
         let begun = if step.attempts.is_empty() { StepStatus::NotStarted } else { StepStatus::Running };
@@ -215,14 +221,15 @@ impl<'a> StepDocument<'a> {
         let attempt = |attempt: &'a crate::journal::RecordedAttempt| AttemptDocument {
             attempt: attempt.number,
             started: attempt.began,
-            job: &attempt.job,
-            uid: attempt.uid.as_deref(),
+            job: attempt.job().map(|job| &job.name),
+            uid: attempt.job().and_then(|job| job.uid.as_deref()),
             cleaned: attempt.cleaned,
-            log: Some(RunFolder::log_in(folder, &step.name, attempt.number)).filter(|log| log.exists()),
+            log: Some(log_file(logs, &step.name, attempt.number)).filter(|log| log.exists()),
         };
         StepDocument {
             step: &step.name,
             status: end.map_or(begun, |end| end.status),
+            excused: end.is_some_and(|end| end.excused),
             exit_code: verdict.and_then(|verdict| verdict.outcome.exit_code()),
             reason: verdict.map(|verdict| &verdict.outcome).and_then(Outcome::reason),
             message,

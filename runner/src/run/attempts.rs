@@ -151,6 +151,12 @@ impl Attempts {
         Next::Repeat(wait)
     }
 
+    /// Another execution has followed, in an earlier process, when a condition was asked: its answer said so.
+    pub fn went_on(&mut self) {
+        let met = self.repetition.as_ref().is_some_and(|repetition| repetition.repeat == Repeat::While);
+        drop(self.answer(met));
+    }
+
     fn retry_after(&mut self, outcome: &Outcome) -> Option<Next> {
         let retry = self.retry.as_ref()?;
         let applies = retry.codes.as_ref().is_none_or(|codes| holds(codes, outcome));

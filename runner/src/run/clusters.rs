@@ -13,7 +13,7 @@ use crate::cluster::{
     Clock, Cluster, ConnectError, Earlier, Failure, OpenError, Opening, Target, Watched, connect, connect_again,
 };
 use crate::event::{EventKind, Events};
-use crate::journal::{Entry, History, Journal};
+use crate::journal::{Entry, History, Journal, RecordedAttempt};
 use crate::step::remember;
 use crate::step::waits::{WaitKind, Waits};
 
@@ -103,6 +103,16 @@ impl Clusters {
         self.local.is_some()
     }
 
+    /// A client for a cluster; nothing of it is watched.
+    ///
+    /// # Errors
+    /// When it cannot be connected to.
+    pub async fn cluster(&self, target: &Target) -> Result<Cluster, ReachError> {
+        let is_named = self.local.is_none() && self.only.is_none();
+        let target = if is_named { target.clone() } else { Target::default() };
+        Ok(self.connect(&target, true).await?)
+    }
+
     /// A namespace of a cluster, watched. `names_namespace`: whether a layer of the config names it.
     ///
     /// # Errors
@@ -150,8 +160,9 @@ impl Clusters {
     /// The Jobs that an earlier process has begun there; none: the run begins.
     fn begun(&self, target: &Target, namespace: &str) -> Option<Vec<(String, Option<String>)>> {
         let attempts = self.earlier.as_ref()?.steps.iter().flat_map(|step| &step.attempts);
-        let here = attempts.filter(|attempt| attempt.target == *target && attempt.job.namespace == namespace);
-        Some(here.map(|attempt| (attempt.job.name.clone(), attempt.uid.clone())).collect())
+        let jobs = attempts.filter_map(RecordedAttempt::job);
+        let here = jobs.filter(|job| job.target == *target && job.name.namespace == namespace);
+        Some(here.map(|job| (job.name.name.clone(), job.uid.clone())).collect())
     }
 
     async fn connect(&self, target: &Target, names_namespace: bool) -> Result<Cluster, ReachError> {

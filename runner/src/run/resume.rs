@@ -6,30 +6,43 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _};
-use tokio::task::JoinSet;
+use model::workflow::Step;
 
-use super::{Context, Graph, RunEnd, Settled, Signal, StepDone};
+use super::attempts::{Attempts, Next};
+use super::drive::{Made, StepDone};
+use super::values::Given;
+use super::{Context, Signal, since};
 use crate::cluster::{Expected, Target as ClusterTarget};
 use crate::event::{EventKind, StepEnd};
-use crate::journal::{Entry, RecordedAttempt, StepEnded, StepHistory};
-use crate::outcome::{Outcome, Reason, RunStatus, StepStatus, Verdict};
-use crate::report::ExitCode;
-use crate::step::log_file::last_lines;
-use crate::step::{Attempt, Begin, Cleanup, Owed, Stop, Target};
+use crate::host;
+use crate::interpolate::Scope;
+use crate::journal::{Begun, Entry, RecordedAttempt, StepHistory};
+use crate::outcome::{Outcome, Reason, Verdict};
+use crate::step::{Attempt, Begin, Cleanup, Owed, Printed, Stop, Target, TimeLimit};
 
-/// A step that ended in an earlier process.
-pub(super) struct Restored {
-    pub(super) place: usize,
-    pub(super) end: StepEnd,
-    /// What is still owed for it.
-    pub(super) cleanup: Option<Cleanup>,
+/// Where a step is taken up.
+#[derive(Default)]
+pub(super) struct Taken {
+    /// Number of its next attempt, or of the one that goes on.
+    pub(super) number: u32,
+    /// The attempt that goes on.
+    pub(super) open: Option<RecordedAttempt>,
+    /// The attempt that has ended: it is to be said what follows it.
+    pub(super) ended: Option<Made>,
+    /// How long the step has lasted before.
+    pub(super) lasted: Duration,
 }
 
 impl Context {
     /// What an earlier process knew of a step.
     pub(super) fn recorded(&self, step: &str) -> Option<&StepHistory> {
         self.run.earlier.as_ref()?.step(step)
+    }
+
+    /// Whether an earlier process came as far as a step.
+    pub(super) fn had_begun(&self) -> bool {
+        let begun = |step: &StepHistory| step.end.is_some() || !step.attempts.is_empty();
+        self.run.earlier.as_ref().is_some_and(|earlier| earlier.steps.iter().any(begun))
     }
 
     /// The signal by which an earlier process was being stopped.
@@ -41,111 +54,180 @@ impl Context {
     pub(super) fn begun_places(&self) -> impl Iterator<Item = (ClusterTarget, String)> + '_ {
         let steps = self.run.earlier.iter().flat_map(|earlier| &earlier.steps);
         let attempts = steps.flat_map(|step| step.attempts.iter().filter(|attempt| !attempt.cleaned));
-        attempts.map(|attempt| (attempt.target.clone(), attempt.job.namespace.clone()))
+        attempts.filter_map(|attempt| attempt.job()).map(|job| (job.target.clone(), job.name.namespace.clone()))
     }
 
-    /// Puts the ends of steps into the graph, and what follows from them.
-    pub(super) async fn restore(&self, graph: &mut Graph) -> Vec<Restored> {
-        let mut restored = Vec::new();
-        for (step, place) in self.run.effective.workflow().steps.iter().zip(0..) {
-            let Some(known) = self.recorded(&step.name).filter(|known| known.decided().is_some()) else { continue };
-            let Some(end) = known.shown(self.folder.path()) else { continue };
-            let settled = graph.restore(place, end.status, false);
-            let cleanup = match known.last_attempt().and_then(|attempt| Some((attempt, attempt.owed()?))) {
-                Some((attempt, owed)) => self.owed(&Arc::from(step.name.as_str()), attempt, owed).await,
-                None => None,
-            };
-            restored.push(Restored { place, end, cleanup });
-            for Settled { step, status, message } in settled {
-                let end = StepEnd::without_attempt(status, message);
-                self.remember_end(step, &end).await;
-                restored.push(Restored { place: step, end, cleanup: None });
-            }
-        }
-        restored
+    /// A step that has ended in an earlier process, if that stays.
+    pub(super) async fn restored(&self, place: usize) -> Option<StepDone> {
+        let step = self.step_at(place)?;
+        let known = self.recorded(&step.name).filter(|known| known.decided().is_some())?;
+        let end = known.shown(self.folder.logs())?;
+        let by_condition = known.end.as_ref().is_some_and(|end| end.by_condition);
+        self.values.put(place, self.given_before(step, known, &end));
+        let cleanup = match known.last_attempt().and_then(|attempt| Some((attempt, attempt.owed()?))) {
+            Some((attempt, owed)) => self.owed(step, attempt, owed).await,
+            None => None,
+        };
+        Some(StepDone { place, end, by_condition, cleanup })
     }
 
-    async fn remember_end(&self, place: usize, end: &StepEnd) {
-        if let Some(step) = self.run.effective.workflow().steps.get(place) {
-            self.shared.remember(Entry::StepEnded(StepEnded::of(&step.name, end))).await;
-        }
+    /// What a step gave in an earlier process.
+    fn given_before(&self, step: &Step, known: &StepHistory, end: &StepEnd) -> Given {
+        let verdict = end.verdict.clone().unwrap_or_else(|| Verdict::new(Outcome::Lost, ""));
+        let mut made = Made { log: end.log.clone(), ..Made::nothing(verdict) };
+        made.printed.output = known.output.clone().flatten();
+        made.output_is_gone = known.output == Some(None);
+        self.given(step, &made)
     }
 
-    /// The steps that an earlier process began and that have not ended: they run.
-    pub(super) fn begin(&self, graph: &mut Graph) -> Vec<usize> {
+    /// The steps that an earlier process began and that have not ended.
+    pub(super) fn begun(&self) -> Vec<usize> {
         let is_open = |name: &str| self.recorded(name).is_some_and(|known| known.open_attempt().is_some());
         let steps = self.run.effective.workflow().steps.iter().zip(0..);
-        let open: Vec<usize> = steps.filter(|(step, _)| is_open(&step.name)).map(|(_, place)| place).collect();
-        open.iter().for_each(|place| graph.begin(*place));
-        open
+        steps.filter(|(step, _)| is_open(&step.name)).map(|(_, place)| place).collect()
+    }
+
+    /// Where a step is taken up: its attempts are counted, and what an earlier process left running here is ended.
+    pub(super) async fn taken(&self, step: &Step, scope: &Scope, attempts: &mut Attempts) -> Taken {
+        let Some(known) = self.recorded(&step.name).filter(|known| !known.attempts.is_empty()) else {
+            return Taken { number: 1, ..Taken::default() };
+        };
+        let last = known.attempts.len().saturating_sub(1);
+        let goes_on = known.open_attempt().is_some();
+        let mut taken = Taken::default();
+        for (attempt, index) in known.attempts.iter().zip(0..) {
+            taken.number = attempt.number.saturating_add(1);
+            if index == 0 {
+                taken.lasted = since(attempt.began);
+            }
+            if index < last {
+                // That another one follows is recorded; this only counts.
+                if let Some((verdict, _)) = &attempt.ended
+                    && matches!(attempts.after(&verdict.outcome), Next::Ask(_))
+                {
+                    attempts.went_on();
+                }
+                continue;
+            }
+            if !goes_on {
+                break;
+            }
+            taken.number = attempt.number;
+            match (&attempt.ended, &attempt.begun) {
+                (Some((verdict, owed)), _) => {
+                    taken.ended = Some(self.made_before(step, scope, known, attempt, verdict.clone(), *owed).await);
+                }
+                (None, Begun::Job(_)) => taken.open = Some(attempt.clone()),
+                (None, Begun::Process(process)) => {
+                    let verdict = self.end_process(process.as_ref());
+                    let (step_name, number, owed) = (step.name.clone(), attempt.number, Owed::Nothing);
+                    let ended =
+                        Entry::AttemptEnded { step: step_name, attempt: number, verdict: verdict.clone(), owed };
+                    self.shared.remember(ended).await;
+                    taken.ended = Some(self.made_before(step, scope, known, attempt, verdict, owed).await);
+                }
+            }
+        }
+        taken
+    }
+
+    /// A process that an earlier process of this program started is ended: nobody saw what it did meanwhile.
+    fn end_process(&self, process: Option<&host::Identity>) -> Verdict {
+        let variable = format!("DAG_RUN_ID={}", self.run.id);
+        let was_running =
+            process.is_some_and(|process| process.signal(host::Signal::KILL, |found| found == variable.as_bytes()));
+        let mut verdict =
+            Verdict::new(Outcome::Lost, "the process that drove it has gone, so nobody knows how it ended".to_owned());
+        if was_running {
+            verdict.notes.push("its process was still running, and was killed".to_owned());
+        }
+        verdict
+    }
+
+    /// An attempt that has ended in an earlier process, which did not come to say what follows.
+    async fn made_before(
+        &self,
+        step: &Step,
+        scope: &Scope,
+        known: &StepHistory,
+        attempt: &RecordedAttempt,
+        verdict: Verdict,
+        owed: Owed,
+    ) -> Made {
+        let log = self.folder.log(&step.name, attempt.number);
+        let lines = self.lines(step, scope);
+        let mut made = Made {
+            printed: Printed::recorded(&log, lines.ok().flatten(), known.output.clone().flatten()),
+            job: attempt.job().map(|job| job.name.clone()),
+            kept: matches!(owed, Owed::Keep | Owed::Suspend),
+            log: Some(log),
+            output_is_gone: known.output == Some(None),
+            ..Made::nothing(verdict)
+        };
+        if let Some(owed) = attempt.owed() {
+            made.cleanup = self.owed(step, attempt, owed).await;
+        }
+        made
     }
 
     /// An attempt whose Job an earlier process created. It was reviewed before that; it is not reviewed again.
-    pub(super) async fn take_up(&self, name: &Arc<str>, open: &RecordedAttempt) -> Result<Attempt, Verdict> {
-        let reached = self.clusters.reach(&open.target, &open.job.namespace, true).await;
+    pub(super) async fn take_up(
+        &self,
+        step: &Step,
+        scope: &Scope,
+        open: &RecordedAttempt,
+        limit: Option<TimeLimit>,
+    ) -> Result<Attempt, Verdict> {
+        let Some(job) = open.job() else {
+            return Err(Verdict::new(Outcome::Lost, "its attempt was no Job"));
+        };
+        let reached = self.clusters.reach(&job.target, &job.name.namespace, true).await;
         let (cluster, watched) = reached.map_err(|error| {
             let mut verdict = Verdict::new(Outcome::failed(None, Reason::NoCluster), error.to_string());
             verdict.hint = error.help();
             verdict
         })?;
-        let begin = Begin::TakeUp { uid: open.uid.clone().unwrap_or_default(), log: Box::new(open.log.clone()) };
+        let begin = Begin::TakeUp { uid: job.uid.clone().unwrap_or_default(), log: Box::new(open.log.clone()) };
         Ok(Attempt {
-            step: name.clone(),
+            step: Arc::from(step.name.as_str()),
             number: open.number,
             begin,
-            job: open.job.clone(),
-            target: open.target.clone(),
-            policy: open.cleanup,
-            grace: open.grace,
-            log: self.folder.log(name, open.number),
+            job: job.name.clone(),
+            target: job.target.clone(),
+            policy: job.cleanup,
+            grace: job.grace,
+            limit,
+            log: self.log_target(step, scope, open.number)?,
             cluster,
             watched,
             shared: self.shared.clone(),
         })
     }
 
-    /// The end of a step whose last attempt was decided by an earlier process, which did not come to say so.
-    pub(super) async fn decided(&self, place: usize, open: &RecordedAttempt, took: Duration) -> StepDone {
-        let name = self.run.effective.workflow().steps.get(place).map(|step| step.name.as_str()).unwrap_or_default();
-        let name: Arc<str> = Arc::from(name);
-        let verdict = open.ended.as_ref().map(|(verdict, _)| verdict.clone());
-        let mut end = StepEnd::of(verdict.unwrap_or_else(|| Verdict::new(Outcome::Lost, "")), took);
-        let log = self.folder.log(&name, open.number);
-        end.job = Some(open.job.clone());
-        end.kept = matches!(open.ended, Some((_, Owed::Keep | Owed::Suspend)));
-        if end.status == StepStatus::Failed {
-            end.last_lines = last_lines(&log);
-        }
-        end.log = log.exists().then_some(log);
-        let cleanup = match open.owed() {
-            Some(owed) => self.owed(&name, open, owed).await,
-            None => None,
-        };
-        StepDone { place, end, cleanup }
-    }
-
     /// What an earlier process owed for an attempt. That its cluster is away now is told.
-    pub(super) async fn owed(&self, name: &Arc<str>, attempt: &RecordedAttempt, owed: Owed) -> Option<Cleanup> {
-        let (cluster, watched) = match self.clusters.reach(&attempt.target, &attempt.job.namespace, true).await {
+    pub(super) async fn owed(&self, step: &Step, attempt: &RecordedAttempt, owed: Owed) -> Option<Cleanup> {
+        let job = attempt.job()?;
+        let name: Arc<str> = Arc::from(step.name.as_str());
+        let (cluster, watched) = match self.clusters.reach(&job.target, &job.name.namespace, true).await {
             Ok(reached) => reached,
             Err(error) => {
-                let text = format!("Job `{}` was not removed: {error}", attempt.job.name);
-                self.shared.events.step(name, EventKind::Warning { text });
+                let text = format!("Job `{}` was not removed: {error}", job.name.name);
+                self.shared.events.step(&name, EventKind::Warning { text });
                 return None;
             }
         };
-        let attempted = watched.attempt(&attempt.job.name);
-        let expected = match &attempt.uid {
+        let attempted = watched.attempt(&job.name.name);
+        let expected = match &job.uid {
             Some(uid) => Expected::Uid(uid.clone()),
-            None => Expected::Digest(vec![attempt.digest.clone()]),
+            None => Expected::Digest(vec![job.digest.clone()]),
         };
         let target = Target {
-            step: name.clone(),
+            step: name,
             attempt: attempt.number,
             cluster,
-            namespace: attempt.job.namespace.clone(),
-            name: attempt.job.name.clone(),
-            grace: attempt.grace,
+            namespace: job.name.namespace.clone(),
+            name: job.name.name.clone(),
+            grace: job.grace,
             expected,
             shared: self.shared.clone(),
         };
@@ -166,22 +248,5 @@ impl Context {
             return None;
         };
         Some(format!("not detached: {why}"))
-    }
-
-    /// Leaves the run alone. Jobs go on; deletions that have begun are waited for, until somebody asks not to.
-    pub(super) async fn detach(
-        &self,
-        mut steps: JoinSet<StepDone>,
-        mut cleanups: JoinSet<()>,
-        mut signals: impl Stream<Item = Signal> + Unpin,
-    ) -> RunEnd {
-        // An attempt leaves its Job where it is, and the journal knows how far it came.
-        steps.shutdown().await;
-        let cleaned = async { while cleanups.join_next().await.is_some() {} };
-        tokio::select! {
-            () = cleaned => {}
-            _ = signals.next() => {}
-        }
-        RunEnd { status: RunStatus::Detached, exit_code: ExitCode::Detached }
     }
 }

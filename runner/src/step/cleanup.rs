@@ -204,7 +204,7 @@ impl Cleanup {
             shared.told_wait(&self.step, self.attempt, WaitKind::Cleanup, words, limit, facts.wait_for(is_removed));
         let gone = tokio::select! {
             gone = removed => gone,
-            () = super::stopped(&mut stop, Stop::Gently) => true,
+            () = super::stopped(&mut stop, Stop::RunTimeout) => true,
         };
         if !gone {
             let text = format!("the pods of the Job were still there after {} s; the run goes on", limit.as_secs());

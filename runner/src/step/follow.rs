@@ -5,24 +5,23 @@
 
 use std::collections::HashSet;
 use std::mem;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::facts::{Facts, StepPhase};
-use super::log_file::LogFile;
+use super::log_sink::{LogSink, LogTarget, Printed};
 use super::log_stream::{LogReader, Piece, Position};
 use super::waits::WaitKind;
 use super::{Shared, at};
 use crate::cluster::{Cluster, FailureKind, LogChunk};
 use crate::event::EventKind;
+use crate::host::Stream;
 use crate::journal::{Entry, LogHistory, LogPosition};
 
 /// After a clean end of the stream: for the container's end to be seen.
@@ -54,11 +53,22 @@ pub(super) struct Follow {
 }
 
 /// A log that was read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Logged {
+    /// Where it went; none: nobody waited for its end.
+    sink: Option<LogSink>,
     /// Why it may not be complete.
-    pub(super) notes: Vec<String>,
-    pub(super) last_lines: Vec<Bytes>,
+    missing: Vec<String>,
+}
+
+impl Logged {
+    /// What came of it. `pod`: the one that decided.
+    pub(super) fn finish(self, pod: Option<&str>) -> Printed {
+        let Some(sink) = self.sink else { return Printed::default() };
+        let mut printed = sink.finish(pod, self.missing.is_empty());
+        printed.notes.extend(self.missing);
+        printed
+    }
 }
 
 /// A pod whose log is due.
@@ -80,22 +90,25 @@ enum Broke {
 
 impl Follow {
     /// Reads the logs of all pods to their ends, behind what an earlier process has read.
-    pub(super) async fn run(mut self, file: PathBuf, earlier: LogHistory) -> Logged {
+    pub(super) async fn run(mut self, target: LogTarget, earlier: LogHistory) -> Logged {
+        // A captured output is one value: its beginning is not to be had from a file in which secrets are hidden.
+        let earlier = if target.output.is_some() { LogHistory::default() } else { earlier };
         let LogHistory { whole: mut read, mut open, length } = earlier;
-        let (mut file, mut notes) = LogFile::resume(file, length);
+        let mut sink = LogSink::new(self.step.clone(), self.attempt, self.shared.clone(), target, length);
+        let mut missing = Vec::new();
         while let Some(pod) = self.next_pod(&read).await {
             read.insert(pod.uid.clone());
             let slot = self.slot(&pod.uid).await;
             let from = open.take_if(|(uid, _)| *uid == pod.uid).map(|(_, position)| position).unwrap_or_default();
-            if let Err(why) = self.pod(&pod, from, &mut file, &mut notes).await {
-                notes.push(format!("log may be incomplete: {why}"));
+            if let Err(why) = self.pod(&pod, from, &mut sink).await {
+                missing.push(format!("log may be incomplete: {why}"));
             }
             drop(slot);
         }
         if open.is_some() {
-            notes.push("log may be incomplete: the pod was deleted".to_owned());
+            missing.push("log may be incomplete: the pod was deleted".to_owned());
         }
-        Logged { notes, last_lines: file.last_lines() }
+        Logged { sink: Some(sink), missing }
     }
 
     /// The next pod in order whose container runs or has run; none: there will be none.
@@ -137,16 +150,10 @@ impl Follow {
     }
 
     /// Reads the log of one pod. The error says why it may be incomplete.
-    async fn pod(
-        &mut self,
-        pod: &DuePod,
-        from: Position,
-        file: &mut LogFile,
-        notes: &mut Vec<String>,
-    ) -> Result<(), String> {
+    async fn pod(&mut self, pod: &DuePod, from: Position, sink: &mut LogSink) -> Result<(), String> {
         let mut reader = LogReader::resume(from);
         // When the journal is told of what is in the file and not in the journal.
-        let mut noted = Noted { length: file.length(), due: None };
+        let mut noted = Noted { length: sink.length(), due: None };
         let mut pieces = Vec::new();
         let mut backoff = self.cluster.log_backoff();
         // Since when nothing more has come, although the container has ended.
@@ -202,14 +209,15 @@ impl Follow {
                         continue;
                     }
                     () = at(drained) => break Broke::Drained,
-                    () = at(noted.due) => {
-                        self.note(pod, reader.position(), file, false).await;
-                        noted.is_done(file.length());
+                    // What is held back is in no file: it comes again, if it must.
+                    () = at(noted.due), if sink.is_written() => {
+                        self.note(pod, reader.position(), sink, false).await;
+                        noted.is_done(sink.length());
                         continue;
                     }
                     () = tokio::time::sleep_until(search_ends), if reader.is_searching() => {
                         reader.give_up(&mut pieces);
-                        unavailable = self.pass_on(pod, &mut pieces, file, notes).await.or(unavailable);
+                        unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
                         continue;
                     }
                 };
@@ -226,11 +234,11 @@ impl Follow {
                     Ok(LogChunk::End) => break Broke::Cleanly,
                     Err(_) => break Broke::Badly,
                 }
-                unavailable = self.pass_on(pod, &mut pieces, file, notes).await.or(unavailable);
-                noted.grows(file.length());
+                unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
+                noted.grows(sink.length());
             };
             reader.disconnect(&mut pieces);
-            unavailable = self.pass_on(pod, &mut pieces, file, notes).await.or(unavailable);
+            unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
             if let Some(words) = unavailable {
                 if self.never_ran(&pod.uid) {
                     break Ok(());
@@ -263,14 +271,15 @@ impl Follow {
             Ok(()) => reader.finish(&mut pieces),
             Err(_) => reader.abandon(&mut pieces),
         }
-        self.pass_on(pod, &mut pieces, file, notes).await;
-        self.note(pod, reader.position(), file, true).await;
+        self.pass_on(pod, &mut pieces, sink).await;
+        sink.end_stream(Stream::Output, Some((&pod.name, pod.number))).await;
+        self.note(pod, reader.position(), sink, true).await;
         read
     }
 
     /// Tells the journal how far the log is in the file.
-    async fn note(&self, pod: &DuePod, position: Position, file: &LogFile, whole: bool) {
-        let (step, attempt, pod, length) = (self.step.to_string(), self.attempt, pod.uid.clone(), file.length());
+    async fn note(&self, pod: &DuePod, position: Position, sink: &LogSink, whole: bool) {
+        let (step, attempt, pod, length) = (self.step.to_string(), self.attempt, pod.uid.clone(), sink.length());
         let at = LogPosition { step, attempt, pod, position, length, whole };
         self.shared.remember(Entry::LogPosition(at)).await;
     }
@@ -285,26 +294,12 @@ impl Follow {
     }
 
     /// Passes pieces to the file and the screen. Returns the node's words where there is no log.
-    async fn pass_on(
-        &self,
-        pod: &DuePod,
-        pieces: &mut Vec<Piece>,
-        file: &mut LogFile,
-        notes: &mut Vec<String>,
-    ) -> Option<String> {
+    async fn pass_on(&self, pod: &DuePod, pieces: &mut Vec<Piece>, sink: &mut LogSink) -> Option<String> {
         let mut unavailable = None;
         for piece in pieces.drain(..) {
             match piece {
                 Piece::Text { text, partial } => {
-                    if let Err(error) = file.write(&text) {
-                        let text = format!("`{}` cannot be written: {error}", file.path().display());
-                        notes.push(format!("log file is not complete: {error}"));
-                        self.shared.events.attempt(&self.step, self.attempt, EventKind::Warning { text });
-                    }
-                    let permit = self.shared.events.log_permit(text.len()).await;
-                    let (pod_number, pod) = (pod.number, pod.name.clone());
-                    let log = EventKind::StepLog { pod, pod_number, text, partial, permit };
-                    self.shared.events.attempt(&self.step, self.attempt, log);
+                    sink.push(Stream::Output, Some((&pod.name, pod.number)), text, partial).await;
                 }
                 Piece::Gap { last, next } => {
                     let (last, next) = (last.to_string(), next.map(|stamp| stamp.to_string()));

@@ -60,14 +60,16 @@ impl Screen {
     pub(super) fn show(&self, event: Event) -> Told {
         let step = event.step.as_deref().unwrap_or_default().to_owned();
         let told = match &event.kind {
-            EventKind::StepStarted { job, log } => Told::Started { step, job: job.clone(), log: log.clone() },
+            EventKind::StepStarted { job: Some(job), log } => {
+                Told::Started { step, job: job.clone(), log: log.clone() }
+            }
             EventKind::StepLog { text, .. } => Told::Log { step, text: text.clone() },
             EventKind::StepEnded(end) => Told::Ended { step, end: end.clone() },
             EventKind::Leftover(leftover) => Told::Leftover(leftover.clone()),
             _ => Told::Other,
         };
-        if let EventKind::RunStarted { steps, .. } = &event.kind {
-            self.lines.lock().unwrap().steps = steps.iter().map(|step| step.to_string()).collect();
+        if let EventKind::RunStarted { steps, handlers, .. } = &event.kind {
+            self.lines.lock().unwrap().steps = steps.iter().chain(handlers).map(|step| step.to_string()).collect();
         }
         if let Some(reporter) = &mut *self.reporter.lock().unwrap() {
             reporter.show(event);

@@ -157,6 +157,7 @@ pub(super) async fn play(fault: Fault) -> Seen {
         set: RULES.clone(),
         effective: Arc::new(effective),
         scope: Arc::new(scope),
+        folder: workdir.path().to_owned(),
         id: run_id,
         max_active: usize::try_from(max_active).unwrap(),
         exit_code_from: None,

@@ -69,14 +69,17 @@ fn terminate(holder: &Holder, run: &str) -> Result<(), Failed> {
 /// Records that a run was stopped whose Jobs are gone.
 pub(super) async fn abort(journal: &Journal, history: &History, swept: &Swept) -> std::io::Result<()> {
     journal.write(Entry::Stopping { signal: crate::run::Signal::Terminate }).await?;
-    for step in &history.steps {
+    let handlers_begin = history.steps_and_handlers().0.len();
+    for (step, place) in history.steps.iter().zip(0..) {
         for attempt in &step.attempts {
-            if attempt.uid.as_ref().is_some_and(|uid| swept.uids.contains(uid)) {
+            let uid = attempt.job().and_then(|job| job.uid.as_ref());
+            if uid.is_some_and(|uid| swept.uids.contains(uid)) {
                 let (step, attempt) = (step.name.clone(), attempt.number);
                 journal.write(Entry::JobCleaned { step, attempt, kept: false }).await?;
             }
         }
-        if step.end.is_some() {
+        // A handler that did not begin was not due.
+        if step.end.is_some() || place >= handlers_begin && step.attempts.is_empty() {
             continue;
         }
         let words = "the run was cancelled";

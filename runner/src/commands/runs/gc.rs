@@ -11,13 +11,10 @@ use super::Refused;
 use super::cancel::abort;
 use super::sweep::Sweep;
 use crate::cli::RunsGc;
-use crate::journal::{Entry, Opened, Phase, RunFolder, runs};
+use crate::journal::{Entry, Opened, Phase, Retention, RunFolder, runs};
 use crate::outcome::RunStatus;
 use crate::report::{ExitCode, Failed, Streams};
 use crate::step::waits::parse_duration;
-
-/// Days that the folder of a run is kept when its workflow does not say: as Dagu does.
-const RETENTION_DAYS: u64 = 30;
 
 pub(super) fn run(arguments: RunsGc, streams: Streams) -> Result<ExitCode, Refused> {
     let RunsGc { runs: named, older_than, dry_run, kept, state } = arguments;
@@ -141,13 +138,9 @@ impl Collect<'_> {
             return false;
         }
         let Ok(recorded) = opened.recorded() else { return false };
-        match (recorded.options.hist_retention_runs, recorded.options.hist_retention_days) {
-            (Some(runs), _) => number as u64 >= runs,
-            (None, days) => {
-                let seconds = days.unwrap_or(RETENTION_DAYS).saturating_mul(24 * 60 * 60);
-                age_of(opened) >= Duration::from_secs(seconds)
-            }
-        }
+        let options = &recorded.options;
+        let retention = Retention::new(options.hist_retention_days, options.hist_retention_runs);
+        retention.ends(number as u64, age_of(opened))
     }
 
     fn remove(&self, id: &RunId) -> Result<(), ()> {

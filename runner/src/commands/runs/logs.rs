@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Refused, named};
 use crate::cli::RunsLogs;
-use crate::journal::{History, Opened, RunFolder, StepHistory};
+use crate::journal::{History, Opened, StepHistory, log_file};
 use crate::report::{ExitCode, Failed, Streams, escape};
 
 /// How often a file that may grow is looked at.
@@ -26,7 +26,10 @@ pub(super) fn run(arguments: RunsLogs, streams: Streams) -> Result<ExitCode, Ref
     loop {
         for (place, step, attempt) in wanted.attempts(&opened.history) {
             tails.entry((place, attempt)).or_insert_with(|| {
-                Tail::new(RunFolder::log_in(&opened.path, &step.name, attempt), wanted.prefix(&opened.history, step))
+                Tail::new(
+                    log_file(&opened.history.log_folder(&opened.path), &step.name, attempt),
+                    wanted.prefix(&opened.history, step),
+                )
             });
         }
         let is_over = opened.holder.is_none();

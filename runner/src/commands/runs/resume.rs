@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{Refused, named};
 use crate::cli::RunsResume;
+use crate::commands::begin::Beginning;
 use crate::commands::exec::{Place, launch, read_waits};
-use crate::interpolate::Scope;
 use crate::journal::{FolderError, History, Opened, Recorded, RecordedPolicy, RunFolder};
 use crate::plan::{Effective, plan_jobs};
 use crate::policy_set::PolicySet;
@@ -41,12 +41,20 @@ pub(super) fn run(arguments: RunsResume, streams: Streams) -> Result<ExitCode, R
     let set = rules(&recorded, &policies)?;
     let effective = effective(&recorded, &set)?;
     let journal = folder.resume_journal(opened.length, opened.seq)?;
-    let scope = Scope::of_run(effective.workflow(), id.as_str(), crate::commands::host());
+    let beginning = match Beginning::of(&effective, &id, folder.path()) {
+        Ok(beginning) => beginning,
+        Err(failures) => return Ok(crate::commands::refuse(failures, shown.format(), streams)),
+    };
+    let folder = match &opened.history.logs {
+        Some(logs) => folder.with_logs(logs.clone())?,
+        None => folder,
+    };
     let resume = command(&id);
     let run = Run {
         set: Arc::new(set),
         effective: Arc::new(effective),
-        scope: Arc::new(scope),
+        scope: Arc::new(beginning.scope),
+        folder: beginning.folder,
         id,
         max_active: recorded.options.max_active,
         exit_code_from: recorded.options.exit_code_from,

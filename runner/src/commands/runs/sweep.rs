@@ -76,5 +76,5 @@ impl Sweep {
 /// Whether the attempt of a Job has ended: one that has not keeps nothing.
 fn is_ended(history: &History, uid: &str) -> bool {
     let mut attempts = history.steps.iter().flat_map(|step| &step.attempts);
-    attempts.any(|attempt| attempt.uid.as_deref() == Some(uid) && attempt.ended.is_some())
+    attempts.any(|attempt| attempt.job().is_some_and(|job| job.uid.as_deref() == Some(uid)) && attempt.ended.is_some())
 }

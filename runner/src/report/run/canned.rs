@@ -29,9 +29,11 @@ pub(super) fn run(milliseconds: i64, kind: EventKind) -> Event {
 
 /// The first event.
 pub(super) fn begun(steps: &[&str]) -> Event {
-    let steps = steps.iter().copied().map(Arc::from).collect();
+    let is_handler = |name: &&str| name.starts_with("on");
+    let (handlers, steps): (Vec<&str>, Vec<&str>) = steps.iter().copied().partition(is_handler);
+    let [steps, handlers] = [steps, handlers].map(|names| names.into_iter().map(Arc::from).collect());
     let (run_id, workflow, folder) = ("0198c0de".to_owned(), "nightly".to_owned(), "/state/0198c0de".into());
-    run(0, EventKind::RunStarted { run: run_id, workflow, steps, folder })
+    run(0, EventKind::RunStarted { run: run_id, workflow, steps, handlers, folder })
 }
 
 /// The last event.
@@ -50,7 +52,7 @@ fn log_path(step: &str) -> PathBuf {
 
 /// The beginning of an attempt.
 pub(super) fn started(step: &str) -> EventKind {
-    EventKind::StepStarted { job: job(step), log: log_path(step) }
+    EventKind::StepStarted { job: Some(job(step)), log: log_path(step) }
 }
 
 pub(super) fn state(state: AttemptState, pod: Option<&str>) -> EventKind {
@@ -65,20 +67,21 @@ pub(super) fn pull(milliseconds: i64, words: &str) -> EventKind {
 
 pub(super) fn log(pod_number: u32, text: impl AsRef<[u8]>) -> EventKind {
     let text = Bytes::copy_from_slice(text.as_ref());
-    let pod = format!("pod-{pod_number}").into();
+    let pod = Some(format!("pod-{pod_number}").into());
     EventKind::StepLog { pod, pod_number, text, partial: false, permit: None }
 }
 
 /// A piece of a line that goes on.
 pub(super) fn piece(text: &str) -> EventKind {
     let text = Bytes::copy_from_slice(text.as_bytes());
-    EventKind::StepLog { pod: "pod-1".into(), pod_number: 1, text, partial: true, permit: None }
+    EventKind::StepLog { pod: Some("pod-1".into()), pod_number: 1, text, partial: true, permit: None }
 }
 
 /// The end of a step that had an attempt.
 pub(super) fn end(step: &str, milliseconds: u64, verdict: Verdict) -> StepEnd {
     StepEnd {
         status: verdict.outcome.status(),
+        excused: false,
         verdict: Some(verdict),
         message: String::new(),
         took: Some(Duration::from_millis(milliseconds)),
@@ -101,7 +104,7 @@ pub(super) fn succeeded(step: &str, milliseconds: u64) -> EventKind {
 pub(super) fn unattempted(status: StepStatus, message: &str) -> EventKind {
     let message = message.to_owned();
     let (verdict, took, job, log) = (None, None, None, None);
-    ended(StepEnd { status, verdict, message, took, job, kept: false, log, last_lines: Vec::new() })
+    ended(StepEnd { status, excused: false, verdict, message, took, job, kept: false, log, last_lines: Vec::new() })
 }
 
 /// A failure with everything that is told about one.

@@ -44,11 +44,18 @@ enum Fields<'a> {
     RunStarted {
         workflow: &'a str,
         steps: Vec<&'a str>,
+        handlers: Vec<&'a str>,
         folder: String,
     },
     StepStarted {
-        job: &'a JobName,
+        job: Option<&'a JobName>,
         log: String,
+    },
+    StepRetrying {
+        state: StepStatus,
+        next_attempt: u32,
+        until: String,
+        after: &'a str,
     },
     StepState {
         state: AttemptState,
@@ -59,7 +66,7 @@ enum Fields<'a> {
         waits: Vec<Wait<'a>>,
     },
     StepLog {
-        pod: &'a str,
+        pod: Option<&'a str>,
         pod_number: u32,
         text: String,
         partial: bool,
@@ -71,6 +78,7 @@ enum Fields<'a> {
     },
     StepEnded {
         status: StepStatus,
+        excused: bool,
         exit_code: Option<i32>,
         reason: Option<Reason>,
         message: &'a str,
@@ -144,13 +152,17 @@ impl Json {
     pub(super) fn show(&mut self, event: Event) {
         let mut text = Vec::new();
         match &event.kind {
-            EventKind::StepLog { .. } | EventKind::StepState { .. } | EventKind::StepWaiting { .. } if self.quiet => {}
+            EventKind::StepLog { .. }
+            | EventKind::StepState { .. }
+            | EventKind::StepRetrying { .. }
+            | EventKind::StepWaiting { .. }
+                if self.quiet => {}
             EventKind::StepLog { pod, pod_number, text: log, partial, permit: _ } => {
                 let pieces = log.split_inclusive(|byte| *byte == b'\n');
                 for piece in pieces {
                     let line = piece.strip_suffix(b"\n");
                     let fields = Fields::StepLog {
-                        pod,
+                        pod: pod.as_deref(),
                         pod_number: *pod_number,
                         text: String::from_utf8_lossy(line.unwrap_or(piece)).into_owned(),
                         // Only the last piece can lack its line end.
@@ -159,14 +171,20 @@ impl Json {
                     self.line(&mut text, &event, "step-log", fields);
                 }
             }
-            EventKind::RunStarted { run, workflow, steps, folder } => {
+            EventKind::RunStarted { run, workflow, steps, handlers, folder } => {
                 self.progress.run.clone_from(run);
-                let steps = steps.iter().map(AsRef::as_ref).collect();
-                let fields = Fields::RunStarted { workflow, steps, folder: path(folder) };
+                let [steps, handlers] = [steps, handlers].map(|names| names.iter().map(AsRef::as_ref).collect());
+                let fields = Fields::RunStarted { workflow, steps, handlers, folder: path(folder) };
                 self.line(&mut text, &event, "run-started", fields);
             }
             EventKind::StepStarted { job, log } => {
-                self.line(&mut text, &event, "step-started", Fields::StepStarted { job, log: path(log) });
+                self.line(&mut text, &event, "step-started", Fields::StepStarted { job: job.as_ref(), log: path(log) });
+            }
+            EventKind::StepRetrying { next, wait, after } => {
+                let until = event.time.checked_add(*wait).unwrap_or(Timestamp::MAX).to_string();
+                let (state, next_attempt) = (StepStatus::Retrying, *next);
+                let fields = Fields::StepRetrying { state, next_attempt, until, after };
+                self.line(&mut text, &event, "step-state", fields);
             }
             EventKind::StepState { state, pod, suspended } => {
                 let fields = Fields::StepState { state: *state, pod: pod.as_deref(), suspended: *suspended };
@@ -248,6 +266,7 @@ fn ended(end: &StepEnd) -> Fields<'_> {
     let outcome = verdict.map(|verdict| &verdict.outcome);
     Fields::StepEnded {
         status: end.status,
+        excused: end.excused,
         exit_code: outcome.and_then(Outcome::exit_code),
         reason: outcome.and_then(Outcome::reason),
         message: message(end),
@@ -307,14 +326,14 @@ mod tests {
     fn each_event_is_an_object_on_a_line() {
         assert_eq!(
             json(failing()),
-            r#"{"time":"2026-01-02T03:04:05Z","run":"0198c0de","event":"run-started","workflow":"nightly","steps":["migrate","report","publish","onSuccess","onFailure"],"folder":"/state/0198c0de"}
+            r#"{"time":"2026-01-02T03:04:05Z","run":"0198c0de","event":"run-started","workflow":"nightly","steps":["migrate","report","publish"],"handlers":["onSuccess","onFailure"],"folder":"/state/0198c0de"}
 {"time":"2026-01-02T03:04:05.1Z","run":"0198c0de","event":"step-started","step":"migrate","attempt":1,"job":{"namespace":"batch","name":"migrate-q7k2"},"log":"/state/0198c0de/logs/migrate.1.log"}
 {"time":"2026-01-02T03:04:05.15Z","run":"0198c0de","event":"step-state","step":"migrate","attempt":1,"state":"creating","pod":null,"suspended":false}
 {"time":"2026-01-02T03:04:05.2Z","run":"0198c0de","event":"step-state","step":"migrate","attempt":1,"state":"pending","pod":null,"suspended":false}
 {"time":"2026-01-02T03:04:05.9Z","run":"0198c0de","event":"step-state","step":"migrate","attempt":1,"state":"running","pod":"migrate-q7k2-x","suspended":false}
 {"time":"2026-01-02T03:04:06Z","run":"0198c0de","event":"step-log","step":"migrate","attempt":1,"pod":"pod-1","pod_number":1,"text":"one","partial":false}
 {"time":"2026-01-02T03:04:06Z","run":"0198c0de","event":"step-log","step":"migrate","attempt":1,"pod":"pod-1","pod_number":1,"text":"two","partial":false}
-{"time":"2026-01-02T03:04:09.1Z","run":"0198c0de","event":"step-ended","step":"migrate","attempt":1,"status":"succeeded","exit_code":0,"reason":null,"message":"","notes":[],"hint":null,"pod":null,"pods":0,"job":{"namespace":"batch","name":"migrate-q7k2"},"kept":false,"took_ms":4000,"log":"/state/0198c0de/logs/migrate.1.log"}
+{"time":"2026-01-02T03:04:09.1Z","run":"0198c0de","event":"step-ended","step":"migrate","attempt":1,"status":"succeeded","excused":false,"exit_code":0,"reason":null,"message":"","notes":[],"hint":null,"pod":null,"pods":0,"job":{"namespace":"batch","name":"migrate-q7k2"},"kept":false,"took_ms":4000,"log":"/state/0198c0de/logs/migrate.1.log"}
 {"time":"2026-01-02T03:04:09.2Z","run":"0198c0de","event":"step-started","step":"report","attempt":1,"job":{"namespace":"batch","name":"report-q7k2"},"log":"/state/0198c0de/logs/report.1.log"}
 {"time":"2026-01-02T03:04:10.2Z","run":"0198c0de","event":"step-waiting","step":"report","attempt":1,"waits":[{"kind":"pull","words":"ErrImagePull: not found","since":"2026-01-02T03:04:10Z","until":"2026-01-02T03:06:10Z"}]}
 {"time":"2026-01-02T03:04:11.2Z","run":"0198c0de","event":"step-waiting","step":"report","attempt":1,"waits":[{"kind":"pull","words":"ImagePullBackOff: Back-off pulling image","since":"2026-01-02T03:04:10Z","until":"2026-01-02T03:06:10Z"}]}
@@ -326,10 +345,10 @@ mod tests {
 {"time":"2026-01-02T03:04:13.6Z","run":"0198c0de","event":"step-log","step":"report","attempt":1,"pod":"pod-2","pod_number":2,"text":"�\u001b[2Jsecond\r","partial":false}
 {"time":"2026-01-02T03:04:13.6Z","run":"0198c0de","event":"step-log","step":"report","attempt":1,"pod":"pod-2","pod_number":2,"text":"last","partial":false}
 {"time":"2026-01-02T03:04:13.7Z","run":"0198c0de","event":"step-state","step":"report","attempt":1,"state":"draining","pod":"report-q7k2-y","suspended":false}
-{"time":"2026-01-02T03:04:16.5Z","run":"0198c0de","event":"step-ended","step":"report","attempt":1,"status":"failed","exit_code":42,"reason":"pod-failure-policy","message":"pod failure rule 0\nContainer step for pod batch/report-q7k2-x failed with exit code 42 matching FailJob rule","notes":["pod 2 of 2"],"hint":"the rule stands in `podFailurePolicy`\nleave it out to have the Job try again","pod":"report-q7k2-x","pods":2,"job":{"namespace":"batch","name":"report-q7k2"},"kept":false,"took_ms":7300,"log":"/state/0198c0de/logs/report.1.log"}
-{"time":"2026-01-02T03:04:16.5Z","run":"0198c0de","event":"step-ended","step":"publish","attempt":1,"status":"aborted","exit_code":null,"reason":null,"message":"upstream report failed","notes":[],"hint":null,"pod":null,"pods":0,"job":null,"kept":false,"took_ms":null,"log":null}
+{"time":"2026-01-02T03:04:16.5Z","run":"0198c0de","event":"step-ended","step":"report","attempt":1,"status":"failed","excused":false,"exit_code":42,"reason":"pod-failure-policy","message":"pod failure rule 0\nContainer step for pod batch/report-q7k2-x failed with exit code 42 matching FailJob rule","notes":["pod 2 of 2"],"hint":"the rule stands in `podFailurePolicy`\nleave it out to have the Job try again","pod":"report-q7k2-x","pods":2,"job":{"namespace":"batch","name":"report-q7k2"},"kept":false,"took_ms":7300,"log":"/state/0198c0de/logs/report.1.log"}
+{"time":"2026-01-02T03:04:16.5Z","run":"0198c0de","event":"step-ended","step":"publish","attempt":1,"status":"aborted","excused":false,"exit_code":null,"reason":null,"message":"upstream report failed","notes":[],"hint":null,"pod":null,"pods":0,"job":null,"kept":false,"took_ms":null,"log":null}
 {"time":"2026-01-02T03:04:16.6Z","run":"0198c0de","event":"step-started","step":"onFailure","attempt":1,"job":{"namespace":"batch","name":"onFailure-q7k2"},"log":"/state/0198c0de/logs/onFailure.1.log"}
-{"time":"2026-01-02T03:04:16.9Z","run":"0198c0de","event":"step-ended","step":"onFailure","attempt":1,"status":"succeeded","exit_code":0,"reason":null,"message":"","notes":[],"hint":null,"pod":null,"pods":0,"job":{"namespace":"batch","name":"onFailure-q7k2"},"kept":false,"took_ms":300,"log":"/state/0198c0de/logs/onFailure.1.log"}
+{"time":"2026-01-02T03:04:16.9Z","run":"0198c0de","event":"step-ended","step":"onFailure","attempt":1,"status":"succeeded","excused":false,"exit_code":0,"reason":null,"message":"","notes":[],"hint":null,"pod":null,"pods":0,"job":{"namespace":"batch","name":"onFailure-q7k2"},"kept":false,"took_ms":300,"log":"/state/0198c0de/logs/onFailure.1.log"}
 {"time":"2026-01-02T03:04:17Z","run":"0198c0de","event":"leftover","step":"report","attempt":1,"kind":"job","namespace":"batch","name":"report-q7k2","reason":"the server refused: Forbidden","command":"kubectl --context prod -n batch delete job report-q7k2"}
 {"time":"2026-01-02T03:04:17.3Z","run":"0198c0de","event":"run-ended","status":"failed","exit_code":1,"took_ms":12300,"counts":{"succeeded":2,"failed":1,"skipped":0,"aborted":1,"running":0,"not_started":0}}
 "#
@@ -339,9 +358,9 @@ mod tests {
     #[test]
     fn a_code_that_nobody_saw_is_null() {
         let shown = json(vec![of(1, "a", ended(end("a", 1, Verdict::new(Outcome::Lost, "the Job was deleted"))))]);
-        assert!(shown.contains(r#""status":"failed","exit_code":null,"reason":"lost""#), "{shown}");
+        assert!(shown.contains(r#""status":"failed","excused":false,"exit_code":null,"reason":"lost""#), "{shown}");
         let shown = json(vec![of(1, "a", unattempted(StepStatus::Skipped, ""))]);
-        assert!(shown.contains(r#""status":"skipped","exit_code":null,"reason":null"#), "{shown}");
+        assert!(shown.contains(r#""status":"skipped","excused":false,"exit_code":null,"reason":null"#), "{shown}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::plain::{WIDEST_NAME, prefix};
-use super::progress::{Progress, StepProgress};
+use super::progress::{Progress, Retry, StepProgress};
 use super::text::{Glyphs, between, cut, last_part, log_line, pad, running, shorten, width, without_end};
 use super::tree::final_tree;
 use super::words::{DIM, Words, short_wait};
@@ -54,7 +54,7 @@ pub(super) struct Live {
     /// Of the log text in it.
     permits: Vec<OwnedSemaphorePermit>,
     /// The step and pod whose line is in the middle; what is left of it is not shown.
-    inside: Option<(Arc<str>, Arc<str>)>,
+    inside: Option<(Arc<str>, Option<Arc<str>>)>,
     /// Whether something has happened since the last drawing.
     stale: bool,
     looked: Option<Timestamp>,
@@ -118,6 +118,7 @@ impl Live {
             | EventKind::RunStarted { .. }
             | EventKind::StepStarted { .. }
             | EventKind::StepState { .. }
+            | EventKind::StepRetrying { .. }
             | EventKind::StepWaiting { .. }
             | EventKind::Leftover(_)
             | EventKind::Resumable { .. }
@@ -193,7 +194,7 @@ impl Live {
 }
 
 /// Puts the lines of a log above the tree, and the last of them beside its step.
-fn log(live: &mut Live, step: &Arc<str>, pod: &Arc<str>, pod_number: u32, text: &[u8], partial: bool) {
+fn log(live: &mut Live, step: &Arc<str>, pod: &Option<Arc<str>>, pod_number: u32, text: &[u8], partial: bool) {
     let mut inside = live.inside.take().is_some_and(|(of, from)| of == *step && from == *pod);
     // A quarter of the line, at most, for the name: the text is more.
     let most = usize::from((live.size)().columns / 4).clamp(8, WIDEST_NAME);
@@ -330,6 +331,7 @@ impl Layout {
 fn state(step: &StepProgress) -> &'static str {
     match step.state {
         _ if step.end.is_some() => "cleaning up",
+        _ if step.retry.is_some() => StepStatus::Retrying.as_str(),
         _ if step.suspended => "suspended",
         None => AttemptState::Creating.as_str(),
         Some(AttemptState::Draining) => "ending",
@@ -353,6 +355,11 @@ fn detail(step: &StepProgress, with_state: bool, now: Timestamp) -> (String, ans
     let waits: Vec<String> = step.waits.iter().map(|wait| short_wait(wait, now)).collect();
     if !waits.is_empty() {
         return (waits.join("; "), YELLOW);
+    }
+    if let Some(retry) = &step.retry {
+        let Retry { next, until, after } = retry;
+        let due = if *until > now { format!(" in {}", running(between(now, *until))) } else { " is due".to_owned() };
+        return (format!("attempt {next}{due}, after {after}"), YELLOW);
     }
     let runs = step.state == Some(AttemptState::Running) && !step.suspended;
     if with_state && (!runs || step.last_line.is_empty()) {

@@ -25,7 +25,7 @@ pub(super) struct Plain {
     progress: Progress,
     words: Words,
     /// Whose line on standard output has no end yet: step and pod.
-    open: Option<(Arc<str>, Arc<str>)>,
+    open: Option<(Arc<str>, Option<Arc<str>>)>,
 }
 
 impl fmt::Debug for Plain {
@@ -76,7 +76,7 @@ impl Plain {
     }
 
     /// Writes log text with the name of its step before each line.
-    fn log(&mut self, step: &Arc<str>, pod: &Arc<str>, number: u32, text: &[u8], partial: bool) {
+    fn log(&mut self, step: &Arc<str>, pod: &Option<Arc<str>>, number: u32, text: &[u8], partial: bool) {
         if text.is_empty() {
             return;
         }

@@ -12,14 +12,6 @@ use crate::event::{AttemptState, Event, EventKind, JobName, Leftover, StepEnd, W
 use crate::outcome::{RunStatus, StepStatus};
 use crate::report::escape_line;
 
-/// Names of the handlers. One that is not due never begins; it is no step that was missed.
-const HANDLERS: [&str; 5] = ["onInit", "onSuccess", "onFailure", "onAbort", "onExit"];
-
-/// Whether a name is that of a handler.
-pub(super) fn is_handler(name: &str) -> bool {
-    HANDLERS.contains(&name)
-}
-
 /// A run.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
@@ -69,12 +61,25 @@ pub(super) struct StepProgress {
     pub(super) suspended: bool,
     /// What it waits for.
     pub(super) waits: Vec<Waiting>,
+    /// The attempt that it waits for.
+    pub(super) retry: Option<Retry>,
     /// Last line of its log, fit for a line of the screen; only the live tree asks for it.
     pub(super) last_line: String,
     /// How it ended.
     pub(super) end: Option<Box<StepEnd>>,
     /// Whether it is a handler.
     handler: bool,
+}
+
+/// An attempt that is to come.
+#[derive(Debug)]
+pub(super) struct Retry {
+    /// Its number.
+    pub(super) next: u32,
+    /// When.
+    pub(super) until: Timestamp,
+    /// How the one before ended, fit for a line of the screen.
+    pub(super) after: String,
 }
 
 /// How many steps there are of each kind.
@@ -148,12 +153,17 @@ impl Progress {
     pub(super) fn take(&mut self, event: Event) {
         let Event { time, step, attempt, kind } = event;
         match kind {
-            EventKind::RunStarted { run, workflow, steps, folder: _ } => {
+            EventKind::RunStarted { run, workflow, steps, handlers, folder: _ } => {
                 self.run = run;
                 self.workflow = workflow;
                 self.started = Some(time);
                 for name in steps {
                     self.step_or_new(&name);
+                }
+                for name in handlers {
+                    if let Some(handler) = self.step_or_new(&name) {
+                        handler.handler = true;
+                    }
                 }
             }
             EventKind::Resumable { command } => self.resume = Some(command),
@@ -166,6 +176,7 @@ impl Progress {
             | EventKind::Stopping { .. } => {}
             EventKind::Fatal { .. } => self.fatal = true,
             kind @ (EventKind::StepStarted { .. }
+            | EventKind::StepRetrying { .. }
             | EventKind::StepState { .. }
             | EventKind::StepWaiting { .. }
             | EventKind::StepEnded(_)) => {
@@ -198,9 +209,10 @@ impl StepProgress {
             state: None,
             suspended: false,
             waits: Vec::new(),
+            retry: None,
             last_line: String::new(),
             end: None,
-            handler: is_handler(name),
+            handler: false,
         }
     }
 
@@ -209,7 +221,8 @@ impl StepProgress {
         match kind {
             EventKind::StepStarted { job, log: _ } => {
                 self.started = Some(time);
-                self.job = Some(job);
+                self.retry = None;
+                self.job = job;
                 self.state = None;
                 self.suspended = false;
                 self.waits.clear();
@@ -222,7 +235,14 @@ impl StepProgress {
                 self.suspended = suspended;
             }
             EventKind::StepWaiting { waits } => self.waits = waits,
+            EventKind::StepRetrying { next, wait, after } => {
+                let until = time.checked_add(wait).unwrap_or(Timestamp::MAX);
+                self.waits.clear();
+                self.state = None;
+                self.retry = Some(Retry { next, until, after: escape_line(&after) });
+            }
             EventKind::StepEnded(end) => {
+                self.retry = None;
                 self.waits.clear();
                 self.end = Some(end);
             }
@@ -234,6 +254,7 @@ impl StepProgress {
     pub(super) fn status(&self) -> StepStatus {
         match &self.end {
             Some(end) => end.status,
+            None if self.retry.is_some() => StepStatus::Retrying,
             None if self.started.is_some() => StepStatus::Running,
             None => StepStatus::NotStarted,
         }

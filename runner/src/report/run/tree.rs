@@ -6,7 +6,7 @@ use super::progress::{Counts, Progress, StepProgress};
 use super::text::{Glyphs, broken, human, log_line, pad, shorten, width};
 use super::words::{DIM, GREEN, job_name, message, reason_and_code, run_style, status_words, step_style, why};
 use crate::event::StepEnd;
-use crate::outcome::{Outcome, StepStatus};
+use crate::outcome::StepStatus;
 use crate::report::{RED, RESET, YELLOW, escape_line};
 
 /// Columns up to which names are aligned. A single name that is longer moves its own row only.
@@ -180,10 +180,12 @@ fn summary(step: &StepProgress, status: StepStatus, glyphs: Glyphs) -> String {
         (false, _) => why,
     };
     match (&step.end, status) {
-        (Some(end), StepStatus::Failed) => parts.push(reason_and_code(end)),
+        (Some(end), StepStatus::Failed) => {
+            let excused = if end.excused { "excused: " } else { "" };
+            parts.push(format!("{excused}{}", reason_and_code(end)));
+        }
         (Some(end), StepStatus::Succeeded) => {
-            let excused = end.verdict.as_ref().is_some_and(|verdict| verdict.outcome != Outcome::Succeeded);
-            parts.extend(excused.then(|| format!("excused: {}", reason_and_code(end))));
+            parts.extend(end.excused.then(|| format!("excused: {}", reason_and_code(end))));
         }
         (Some(end), _) => parts.push(word(why(end))),
         (None, _) => parts.push(word(String::new())),
@@ -266,7 +268,7 @@ mod tests {
     use super::super::canned::{begun, end, ended, failing, leftover, of, over, started, succeeded, unattempted};
     use super::*;
     use crate::event::Event;
-    use crate::outcome::{Reason, RunStatus, Verdict};
+    use crate::outcome::{Outcome, Reason, RunStatus, Verdict};
 
     const SIGNS: Glyphs = Glyphs { unicode: true };
     const WORDS: Glyphs = Glyphs { unicode: false };
@@ -292,6 +294,7 @@ mod tests {
         }
         let mut excused = end("excused", 900, with(Outcome::failed(Some(3), Reason::Exit), "the program ended with 3"));
         excused.status = StepStatus::Succeeded;
+        excused.excused = true;
         let cases = [
             ("well", succeeded("well", 62_000)),
             ("kept", ended(kept)),

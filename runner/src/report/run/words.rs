@@ -39,16 +39,26 @@ impl Words {
     pub(super) fn line(&mut self, event: &Event) -> Option<String> {
         let step = event.step.as_deref().map(|step| format!("{}: ", escape_line(step))).unwrap_or_default();
         let words = match &event.kind {
-            EventKind::RunStarted { run, workflow, steps: _, folder } => {
+            EventKind::RunStarted { run, workflow, steps: _, handlers: _, folder } => {
                 self.workflow = escape_line(workflow);
                 let folder = escape_line(&folder.display().to_string());
                 return Some(format!("{}: run {} in {folder}", self.workflow, escape_line(run)));
             }
             EventKind::StepStarted { job, log: _ } => {
-                self.told.insert(event.step.clone()?, Told::default());
+                // A process runs as soon as it has started.
+                let running = job.is_none().then_some(None);
+                self.told.insert(event.step.clone()?, Told { running, ..Told::default() });
                 let attempt = event.attempt.filter(|attempt| *attempt > 1);
                 let attempt = attempt.map(|attempt| format!("attempt {attempt} ")).unwrap_or_default();
-                format!("{attempt}started, job {}", job_name(job))
+                match job {
+                    Some(job) => format!("{attempt}started, job {}", job_name(job)),
+                    None => format!("{attempt}started on this machine"),
+                }
+            }
+            EventKind::StepRetrying { next, wait, after } => {
+                let wait = human(*wait);
+                let after = escape_line(after);
+                format!("attempt {} ended: {after}; attempt {next} in {wait}", next.saturating_sub(1))
             }
             EventKind::StepState { state, pod, suspended } => {
                 self.told.entry(event.step.clone()?).or_default().state(*state, pod.as_ref(), *suspended)?
@@ -166,11 +176,15 @@ fn ended(end: &StepEnd) -> String {
     let status = format!("{style}{}{style:#}", status_words(end.status));
     let took = end.took.map(human);
     match (end.status, took) {
+        (StepStatus::Succeeded, Some(took)) if end.excused => {
+            format!("{status} in {took}: {}, excused by continue_on", reason_and_code(end))
+        }
         (StepStatus::Succeeded, Some(took)) => format!("{status} in {took}"),
         (StepStatus::Failed, took) => {
             let took = took.map(|took| format!(" after {took}")).unwrap_or_default();
             let message = message(end).lines().next().map(|line| format!(": {}", escape_line(line)));
-            format!("{status}{took}: {}{}", reason_and_code(end), message.unwrap_or_default())
+            let excused = if end.excused { ", excused by continue_on" } else { "" };
+            format!("{status}{took}: {}{excused}{}", reason_and_code(end), message.unwrap_or_default())
         }
         _ => match why(end) {
             why if why.is_empty() => status,
