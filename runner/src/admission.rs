@@ -12,7 +12,7 @@ use model::document::{Document as _, Reading};
 use model::layer::{Layer, MergeStep, Merged, Origin};
 use model::names::RunId;
 use model::problem::CoreProblem;
-use model::report::{Answers, PolicyAnswers, Report, SourceText, StepAnswer, StepPlace, Verdict, report};
+use model::report::{Answers, Mode, PolicyAnswers, Report, SourceText, StepAnswer, StepPlace, Verdict, report};
 use model::review::{Phase, ReviewStep, ReviewWorkflow};
 use model::workflow::{Command, Step, StepKind, Workflow};
 use rayon::prelude::*;
@@ -142,6 +142,11 @@ impl Preview {
     /// What its first attempt would be called.
     pub fn identity(&self) -> Identity {
         self.reviewed.identity(1)
+    }
+
+    /// The kubeconfig that the config names, found from the file that names it; none: it names none.
+    pub fn kubeconfig(&self) -> Option<&Path> {
+        self.reviewed.kubeconfig.as_deref()
     }
 
     /// The effective config; a value that is known only while running is as written.
@@ -375,6 +380,19 @@ pub(crate) fn report_on(
         waivers: Vec::new(),
     })
 }
+
+/// The report on what an API server says of the Jobs of a file: for each step what it objects to, as a policy would.
+pub fn report_of_server(effective: &Effective, answers: Vec<StepAnswer>) -> Report {
+    let evaluation = Evaluation {
+        merged: effective.merged().to_vec(),
+        problems: Vec::new(),
+        policies: vec![PolicyAnswers { policy: SERVER.to_owned(), mode: Mode::Enforce, steps: answers }],
+    };
+    report_on(Phase::Submit, effective.sources(), effective.workflow(), &evaluation, Vec::new())
+}
+
+/// What an API server is called among those who object.
+const SERVER: &str = "cluster";
 
 /// Asks once more about one Kubernetes step, with all its variables put in: the last gate before its Job.
 ///

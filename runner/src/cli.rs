@@ -121,6 +121,12 @@ pub struct Exec {
     /// End with the exit code of this step instead of 0 or 1.
     #[arg(long, value_name = "STEP")]
     pub exit_code_from: Option<String>,
+    /// Run this step alone: neither the others, nor handlers; what it depends on counts as done. Repeatable.
+    #[arg(long, value_name = "STEP")]
+    pub only: Vec<String>,
+    /// Show the Jobs and create none: `client` asks the rules, `server` the API server too.
+    #[arg(long, value_enum, value_name = "BY")]
+    pub dry_run: Option<DryRun>,
     /// How long to wait for something, as `pull=5m`; repeatable. Kinds: api, pod, schedule, pull, config, mount, sidecar,
     /// job, node, silence, drain, delete, cleanup.
     #[arg(long = "wait", value_name = "KIND=DURATION")]
@@ -131,6 +137,15 @@ pub struct Exec {
     /// Where runs are.
     #[command(flatten)]
     pub state: State,
+}
+
+/// Who is asked about Jobs that are not created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// The rules of the file and the policies.
+    Client,
+    /// Those, and the API server, with `dryRun=All`.
+    Server,
 }
 
 /// How a run is shown.

@@ -3,6 +3,7 @@
 mod begin;
 mod check;
 mod completions;
+mod dry_run;
 mod exec;
 mod explain;
 mod local_cluster;

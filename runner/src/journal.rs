@@ -20,4 +20,4 @@ pub use recorded::{RECORDED_VERSION, Recorded, RecordedOptions, RecordedPolicy, 
 pub use retention::Retention;
 pub use writer::Journal;
 
-pub(crate) use folder::{log_file, new_file};
+pub(crate) use folder::{ERROR_LOG, log_file, new_file};

@@ -35,6 +35,20 @@ impl Effective {
         &self.loaded.workflow
     }
 
+    /// The same with these steps alone: neither the others nor handlers. What they depend on besides counts as done.
+    #[must_use]
+    pub fn only(mut self, names: &[String]) -> Effective {
+        let is_wanted = |name: &str| names.iter().any(|wanted| wanted == name);
+        let workflow = &mut self.loaded.workflow;
+        workflow.handlers.clear();
+        workflow.steps.retain(|step| is_wanted(&step.name));
+        for step in &mut workflow.steps {
+            step.depends.retain(|name| is_wanted(name));
+        }
+        self.merged = self.merged.iter().filter(|merged| is_wanted(&merged.step)).cloned().collect();
+        self
+    }
+
     /// The layers of the file; a step's `ranks` point here.
     pub fn layers(&self) -> &[Layer] {
         &self.loaded.layers

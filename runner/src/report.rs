@@ -118,9 +118,8 @@ impl Streams {
     }
 
     /// Tells programs that read events why nothing runs: one object on one line.
-    pub fn rejected(&self, problems: &[Problem], set: &PolicySet, code: ExitCode) {
-        let rejected =
-            Rejected { event: "rejected", exit_code: code.number(), policies: PolicyInForce::list(set), problems };
+    pub fn rejected(&self, problems: &[Problem], policies: &[PolicyInForce], code: ExitCode) {
+        let rejected = Rejected { event: "rejected", exit_code: code.number(), policies, problems };
         // Text keys only.
         let text = serde_json::to_string(&rejected).unwrap_or_default() + "\n";
         // The exit code says already that something is wrong.
@@ -172,7 +171,7 @@ impl Streams {
 struct Rejected<'a> {
     event: &'static str,
     exit_code: u8,
-    policies: Vec<PolicyInForce>,
+    policies: &'a [PolicyInForce],
     problems: &'a [Problem],
 }
 

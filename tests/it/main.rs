@@ -33,3 +33,4 @@ mod runs;
 mod states;
 mod tables;
 mod tidy;
+mod workflow;

@@ -14,6 +14,7 @@ use kube::client::Body;
 use kube::core::Status;
 use serde::de::DeserializeOwned;
 
+use super::dry_run::FieldCause;
 use super::retry::{Failure, of_code, of_status};
 
 /// Bytes of a refusal that are read: a page says what it is at its beginning.
@@ -53,6 +54,11 @@ pub(super) fn is_page(response: &Response<Body>) -> bool {
 
 /// What an answer says that is no success.
 pub(super) async fn refusal(response: Response<Body>) -> Failure {
+    refusal_with_causes(response).await.0
+}
+
+/// The same, and what it says of single fields.
+pub(super) async fn refusal_with_causes(response: Response<Body>) -> (Failure, Vec<FieldCause>) {
     let (parts, body) = response.into_parts();
     let bytes = match Limited::new(body, REFUSAL).collect().await {
         Ok(collected) => collected.to_bytes(),
@@ -61,9 +67,15 @@ pub(super) async fn refusal(response: Response<Body>) -> Failure {
     let after = retry_after(&parts.headers);
     match serde_json::from_slice::<Status>(&bytes) {
         Ok(status) if !status.message.is_empty() || !status.reason.is_empty() => {
-            of_status(&Status { code: parts.status.as_u16(), ..status }, after)
+            let causes = status.details.iter().flat_map(|details| &details.causes);
+            let causes = causes.map(|cause| FieldCause { field: cause.field.clone(), message: cause.message.clone() });
+            let causes = causes.collect();
+            (of_status(&Status { code: parts.status.as_u16(), ..status }, after), causes)
         }
-        _ => of_code(parts.status.as_u16(), after, format!("{}: {}", what(&parts), first_words(&bytes))),
+        _ => {
+            let words = format!("{}: {}", what(&parts), first_words(&bytes));
+            (of_code(parts.status.as_u16(), after, words), Vec::new())
+        }
     }
 }
 

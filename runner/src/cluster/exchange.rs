@@ -90,6 +90,12 @@ impl Cluster {
         answered(limit, async { read(self.inner.connection.send(built(request)?).await?).await }).await
     }
 
+    /// Sends a request as it is: an answer is an answer, whatever it says.
+    pub(super) async fn send_once(&self, request: Built) -> Result<Response<Body>, Failure> {
+        let (_, client) = self.inner.connection.current();
+        Ok(client.send(built(request)?.map(Body::from)).await?)
+    }
+
     /// Sends a request whose answer is a stream.
     pub(super) async fn open(&self, limit: Duration, request: Built) -> Result<Response<Body>, Failure> {
         answered(limit, async { self.inner.connection.send(built(request)?).await }).await

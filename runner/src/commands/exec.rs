@@ -6,17 +6,21 @@ use std::sync::Arc;
 use ::local_cluster::LocalCluster;
 use futures_util::StreamExt as _;
 use model::names::RunId;
+use model::problem::Problem;
 use model::workflow::Workflow;
 use tokio::sync::oneshot;
 
 use super::begin::Beginning;
+use super::dry_run::Rehearsal;
 use crate::cli::{Exec, Format, Output, Shown, State};
 use crate::event::{EventKind, Events};
 use crate::journal::{FolderError, Journal, Recorded, RecordedOptions, Retention, RunFolder, state_folder};
 use crate::local::{self, Objects};
-use crate::plan::plan_jobs;
+use crate::plan::{Effective, plan_jobs};
+use crate::policy_set::PolicySet;
 use crate::report::{
-    self, ExitCode, Failed, ReportError, Reporting, RunReporter, RunStreams, Streams, show_problems, summary,
+    self, Checked, ExitCode, Failed, ReportError, Reporting, RunReporter, RunStreams, Streams, junit, show_problems,
+    summary,
 };
 use crate::run::{Clusters, Run};
 use crate::signals::signals;
@@ -27,6 +31,73 @@ use crate::step::waits::Waits;
 const WAITS_HELP: &str = "write KIND=DURATION, as `pull=90s` or `schedule=1h30m`; `0` gives up at once";
 
 pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
+    let (format, junit) = (arguments.shown.format(), arguments.shown.junit.clone());
+    match prepare(arguments, streams) {
+        Ok(Prepared::Run(run, place, shown)) => launch(*run, *place, shown, streams),
+        Ok(Prepared::Rehearsed(code)) => code,
+        Err(refused) => refused.tell(format, junit.as_deref(), streams),
+    }
+}
+
+/// What a command line comes to.
+enum Prepared {
+    Run(Box<Run>, Box<Place>, Shown),
+    /// A dry run has said everything.
+    Rehearsed(ExitCode),
+}
+
+/// Why nothing runs.
+enum Refused {
+    /// Something is wrong with the command, or with what it needs.
+    Failures(Vec<Failed>),
+    /// The rules refuse the file; people have been told.
+    File(Box<Checked>),
+}
+
+impl From<Vec<Failed>> for Refused {
+    fn from(failures: Vec<Failed>) -> Refused {
+        Refused::Failures(failures)
+    }
+}
+
+impl From<Failed> for Refused {
+    fn from(failed: Failed) -> Refused {
+        Refused::Failures(vec![failed])
+    }
+}
+
+impl From<FolderError> for Refused {
+    fn from(error: FolderError) -> Refused {
+        Failed::new(&error, error.help()).into()
+    }
+}
+
+impl Refused {
+    fn tell(self, format: Format, report: Option<&Path>, streams: Streams) -> ExitCode {
+        let (code, checked) = match self {
+            Refused::Failures(failures) => {
+                let checked = report.map(|_| Checked::failed(failures.clone()));
+                (super::refuse(failures, format, streams), checked)
+            }
+            Refused::File(checked) => {
+                if format == Format::Json {
+                    let problems: Vec<Problem> = checked.problems().cloned().collect();
+                    streams.rejected(&problems, checked.policies(), checked.code());
+                }
+                (checked.code(), Some(*checked))
+            }
+        };
+        // Whoever reads the report learns why there are no tests.
+        let (Some(file), Some(checked)) = (report, checked) else { return code };
+        if let Err(error) = junit(&checked).and_then(|text| std::fs::write(file, text)) {
+            streams.error(&Failed::of(format!("`{}` cannot be written: {error}", file.display()), None));
+        }
+        code
+    }
+}
+
+/// Reads everything and asks the rules; nothing has run yet.
+fn prepare(arguments: Exec, streams: Streams) -> Result<Prepared, Refused> {
     let Exec {
         file,
         rules,
@@ -37,85 +108,51 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         run_id,
         max_active,
         exit_code_from,
-        waits,
+        only,
+        dry_run,
+        waits: wait_texts,
         shown,
         state: State { state_dir },
     } = arguments;
     let format = shown.format();
-    let wait_texts = waits;
-    let waits = match read_waits(&wait_texts) {
-        Ok(waits) => waits,
-        Err(failures) => return super::refuse(failures, format, streams),
-    };
-    let id = match run_id.map_or_else(new_run_id, |id| id.parse().map_err(|error| bad_run_id(&id, &error))) {
-        Ok(id) => id,
-        Err(failed) => return super::refuse(vec![failed], format, streams),
-    };
-    let (set, base, params) = match super::rules(rules, format, streams) {
-        Ok(rules) => rules,
-        Err(code) => return code,
-    };
+    let waits = read_waits(&wait_texts)?;
+    let id = run_id.map_or_else(new_run_id, |id| id.parse().map_err(|error| bad_run_id(&id, &error)))?;
+    let (set, base, params) = super::in_force(rules)?;
     let sources = Sources::read(&base, &file, params).with_cluster(kubeconfig.as_deref(), context.as_deref());
-    let planned = match plan_jobs(&sources, &set) {
-        Ok(planned) => planned,
-        Err(error) => return super::unanswered(&error, format, streams),
-    };
-    if format == Format::Human {
-        streams.policies(&set);
-        streams.words(&show_problems(&planned.report.problems, sources.texts()));
-        streams.words(&summary(&planned.report.problems).unwrap_or_default());
-    }
-    let code = ExitCode::from(planned.report.verdict);
-    let effective = match planned.effective {
-        Some(effective) if code == ExitCode::Success => effective,
-        _ => {
-            if format == Format::Json {
-                streams.rejected(&planned.report.problems, &set, code);
-            }
-            return code;
-        }
-    };
+    let effective = admitted(&sources, &set, format, streams)?;
+    let only: Result<Vec<String>, Failed> =
+        only.iter().map(|asked| named_step(effective.workflow(), "--only", asked)).collect();
+    let only = only?;
+    let effective = if only.is_empty() { effective } else { effective.only(&only) };
     let workflow = effective.workflow();
-    let exit_code_from = match exit_code_from.map(|asked| named_step(workflow, &asked)).transpose() {
-        Ok(step) => step,
-        Err(failed) => return super::refuse(vec![failed], format, streams),
-    };
-    let objects = match local_objects.as_deref().map(Objects::read).transpose() {
-        Ok(objects) => objects,
-        Err(error) => return super::refuse(vec![Failed::new(&error, None)], format, streams),
-    };
+    let exit_code_from = exit_code_from.map(|asked| named_step(workflow, "--exit-code-from", &asked)).transpose()?;
+    let objects = local_objects.as_deref().map(Objects::read).transpose();
+    let objects = objects.map_err(|error| Failed::new(&error, None))?;
     let most = max_active.or_else(|| workflow.max_active_steps.and_then(|most| usize::try_from(most).ok()));
+    let resume = super::resume_command(&id, state_dir.as_deref());
+    let state = state_folder(state_dir)?;
+    let beginning = Beginning::of(&effective, &id, &RunFolder::path_of(&state, &id))?;
+    if let Some(by) = dry_run {
+        let scope = beginning.scope;
+        let rehearsal = Rehearsal { by, id, scope, waits, local, objects, state, format };
+        return Ok(Prepared::Rehearsed(rehearsal.run(&set, &effective, streams)));
+    }
     let options = RecordedOptions {
         max_active: most.unwrap_or(0),
         exit_code_from,
+        only,
         waits: wait_texts,
         hist_retention_days: workflow.hist_retention_days,
         hist_retention_runs: workflow.hist_retention_runs,
     };
     let recorded = Recorded::new(&sources, &set, local, options);
-    let resume = super::resume_command(&id, state_dir.as_deref());
-    let unusable = |error: FolderError| super::refuse(vec![Failed::new(&error, error.help())], format, streams);
-    let state = match state_folder(state_dir) {
-        Ok(state) => state,
-        Err(error) => return unusable(error),
+    let folder = RunFolder::create(&state, &id)?;
+    let folder = match beginning.logs {
+        Some(logs) => folder.with_logs(logs)?,
+        None => folder,
     };
-    let beginning = match Beginning::of(&effective, &id, &RunFolder::path_of(&state, &id)) {
-        Ok(beginning) => beginning,
-        Err(failures) => return super::refuse(failures, format, streams),
-    };
-    let prepared = RunFolder::create(&state, &id).and_then(|folder| {
-        let folder = match beginning.logs {
-            Some(logs) => folder.with_logs(logs)?,
-            None => folder,
-        };
-        folder.record(&recorded)?;
-        let journal = folder.journal()?;
-        Ok((folder, journal))
-    });
-    let (folder, journal) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return unusable(error),
-    };
+    folder.record(&recorded)?;
+    let journal = folder.journal()?;
     let run = Run {
         set: Arc::new(set),
         effective: Arc::new(effective),
@@ -128,7 +165,23 @@ pub(super) fn run(arguments: Exec, streams: Streams) -> ExitCode {
         resume,
     };
     let place = Place { state, folder, journal, waits, local, objects };
-    launch(run, place, shown, streams)
+    Ok(Prepared::Run(Box::new(run), Box::new(place), shown))
+}
+
+/// The file, when no rule has anything against it. What the rules remark is told.
+fn admitted(sources: &Sources, set: &PolicySet, format: Format, streams: Streams) -> Result<Effective, Refused> {
+    let planned = plan_jobs(sources, set).map_err(|error| Failed::new(&error, error.help()))?;
+    if format == Format::Human {
+        streams.policies(set);
+        streams.words(&show_problems(&planned.report.problems, sources.texts()));
+        streams.words(&summary(&planned.report.problems).unwrap_or_default());
+    }
+    let is_valid = ExitCode::from(planned.report.verdict) == ExitCode::Success;
+    planned.effective.filter(|_| is_valid).ok_or_else(|| {
+        let mut checked = Checked::under(set);
+        checked.add(sources.texts(), planned.report);
+        Refused::File(Box::new(checked))
+    })
 }
 
 impl Shown {
@@ -262,13 +315,13 @@ pub(super) fn read_waits(given: &[String]) -> Result<Waits, Vec<Failed>> {
 }
 
 /// The name of the step that `asked` means.
-fn named_step(workflow: &Workflow, asked: &str) -> Result<String, Failed> {
+fn named_step(workflow: &Workflow, option: &str, asked: &str) -> Result<String, Failed> {
     let found = workflow.steps.iter().find(|step| step.name == asked || step.id.as_deref() == Some(asked));
     found.map(|step| step.name.clone()).ok_or_else(|| {
         let names: Vec<String> = workflow.steps.iter().take(20).map(|step| format!("`{}`", step.name)).collect();
         let more = if workflow.steps.len() > names.len() { ", …" } else { "" };
         Failed::of(
-            format!("`--exit-code-from {asked}`: there is no such step"),
+            format!("`{option} {asked}`: there is no such step"),
             Some(format!("the steps are {}{more}", names.join(", "))),
         )
     })

@@ -331,6 +331,9 @@ impl RunFolder {
     }
 }
 
+/// Extension of the log of an error stream that is apart; all others have `log`.
+pub(crate) const ERROR_LOG: &str = "err";
+
 /// Where the log of an attempt is written, in the folder of the log files.
 pub(crate) fn log_file(logs: &Path, step: &str, attempt: u32) -> PathBuf {
     logs.join(format!("{}.{attempt}.log", file_name(step)))

@@ -70,6 +70,9 @@ pub struct RecordedOptions {
     /// The step whose code the program ends with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code_from: Option<String>,
+    /// The only steps that run; empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
     /// Texts of `--wait`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<String>,

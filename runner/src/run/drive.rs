@@ -19,7 +19,7 @@ use crate::condition::{Answer, Asking, ConditionError};
 use crate::event::{EventKind, JobName, StepEnd};
 use crate::host::Shell;
 use crate::interpolate::{Scope, StepValues};
-use crate::journal::Entry;
+use crate::journal::{ERROR_LOG, Entry};
 use crate::outcome::{Outcome, Reason, RunStatus, StepStatus, Verdict};
 use crate::step::waits::WaitKind;
 use crate::step::{Cleanup, Printed, Stop, TimeLimit};
@@ -336,7 +336,7 @@ impl Context {
         let workflow = self.run.effective.workflow();
         let is_apart = step.kind == StepKind::Command
             && step.log_output.or(workflow.log_output) == Some(model::workflow::LogOutput::Separate);
-        let error_log = made.log.as_ref().filter(|_| is_apart).map(|log| log.with_extension("err"));
+        let error_log = made.log.as_ref().filter(|_| is_apart).map(|log| log.with_extension(ERROR_LOG));
         Given {
             values: StepValues {
                 output: made.printed.output.clone(),

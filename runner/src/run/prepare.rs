@@ -16,7 +16,7 @@ use crate::cluster::Target;
 use crate::event::{EventKind, JobName};
 use crate::host::{Launch, Program, Shell, Signal, StartError, Streams, signal_named};
 use crate::interpolate::Scope;
-use crate::journal::RecordedAttempt;
+use crate::journal::{ERROR_LOG, RecordedAttempt};
 use crate::manifest;
 use crate::outcome::{Outcome, Reason, Verdict};
 use crate::output::{DEFAULT_LARGEST, LinePatterns};
@@ -188,7 +188,7 @@ impl Context {
         let log_output = step.log_output.or(workflow.log_output);
         let is_apart = step.kind == StepKind::Command && log_output == Some(LogOutput::Separate);
         Ok(LogTarget {
-            error_file: is_apart.then(|| file.with_extension("err")),
+            error_file: is_apart.then(|| file.with_extension(ERROR_LOG)),
             copies: Copies { output: copy("stdout", &step.stdout)?, error: copy("stderr", &step.stderr)? },
             output: step.output.is_some().then(|| self.largest_output()),
             lines,

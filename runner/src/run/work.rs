@@ -187,7 +187,7 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
         match answer {
             Some(Ok(Answer::Met)) => Ok(true),
             Some(Ok(Answer::NotMet(unmet))) => {
-                context.shared.events.run(EventKind::Note { text: format!("nothing runs: {unmet}") });
+                context.shared.events.run(EventKind::Warning { text: format!("nothing runs: {unmet}") });
                 self.is_unwanted = true;
                 Ok(false)
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Refused, named};
 use crate::cli::RunsLogs;
-use crate::journal::{History, Opened, StepHistory, log_file};
+use crate::journal::{ERROR_LOG, History, Opened, StepHistory, log_file};
 use crate::report::{ExitCode, Failed, Streams, escape};
 
 /// How often a file that may grow is looked at.
@@ -22,15 +22,15 @@ pub(super) fn run(arguments: RunsLogs, streams: Streams) -> Result<ExitCode, Ref
     let (id, mut opened) = named(&state, &run)?;
     let wanted = Wanted { step, attempt };
     wanted.check(&opened.history)?;
-    let mut tails: BTreeMap<(usize, u32), Tail> = BTreeMap::new();
+    let mut tails: BTreeMap<(usize, u32, u8), Tail> = BTreeMap::new();
     loop {
         for (place, step, attempt) in wanted.attempts(&opened.history) {
-            tails.entry((place, attempt)).or_insert_with(|| {
-                Tail::new(
-                    log_file(&opened.history.log_folder(&opened.path), &step.name, attempt),
-                    wanted.prefix(&opened.history, step),
-                )
-            });
+            let log = log_file(&opened.history.log_folder(&opened.path), &step.name, attempt);
+            // The error stream of a step that has it apart follows.
+            for (path, stream) in [(log.clone(), 0), (log.with_extension(ERROR_LOG), 1)] {
+                let prefix = || wanted.prefix(&opened.history, step);
+                tails.entry((place, attempt, stream)).or_insert_with(|| Tail::new(path, prefix()));
+            }
         }
         let is_over = opened.holder.is_none();
         for tail in tails.values_mut() {

@@ -112,7 +112,9 @@ fn missing_policies(missing: &[RecordedPolicy]) -> Failed {
 fn effective(recorded: &Recorded, set: &PolicySet) -> Result<Effective, Failed> {
     let planned = plan_jobs(&recorded.sources(), set).map_err(|error| Failed::new(&error, error.help()))?;
     let is_refused = ExitCode::from(planned.report.verdict) != ExitCode::Success;
-    planned.effective.filter(|_| !is_refused).ok_or_else(|| {
+    let only = &recorded.options.only;
+    let effective = planned.effective.map(|effective| if only.is_empty() { effective } else { effective.only(only) });
+    effective.filter(|_| !is_refused).ok_or_else(|| {
         let first = planned.report.problems.first().map(|problem| problem.message.clone()).unwrap_or_default();
         Failed::of(format!("the recorded workflow is refused now: {first}"), None)
     })
