@@ -447,6 +447,8 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
 
     async fn settle(&mut self, settled: Vec<Settled>) {
         for Settled { step, status, message } in settled {
+            // What `continue_on` makes of a skip holds also for one that comes from upstream.
+            let status = self.graph.status(step).unwrap_or(status);
             self.ended(step, StepEnd::without_attempt(status, message), false).await;
         }
     }
