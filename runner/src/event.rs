@@ -88,7 +88,7 @@ pub enum EventKind {
         /// Held until the text is shown: a slow reader slows the stream and nothing else.
         permit: Option<OwnedSemaphorePermit>,
     },
-    /// Lines are missing from the log.
+    /// Lines may be missing from the log.
     StepGap {
         /// Name of the pod.
         pod: Arc<str>,

@@ -7,7 +7,7 @@ use tests::Namespace;
 
 use crate::run::{Running, start};
 use crate::suite::{Test, tests, until};
-use crate::workflow::Step;
+use crate::workflow::{Step, in_memory};
 
 pub(crate) const TESTS: &[Test] = &concat();
 
@@ -29,12 +29,7 @@ const PATIENT: &str = "echo begun; while ! test -e go; do sleep 1; done; echo do
 
 /// A step that ends when [`go`] was called.
 fn patient(namespace: &Namespace, config: &Value) -> Step {
-    let folder = namespace.workdir().path().join("memory").display().to_string();
-    let mut config = config.clone();
-    config["volumes"] = json!([{"name": "memory", "host_path": {"path": folder, "type": "DirectoryOrCreate"}}]);
-    config["volume_mounts"] = json!([{"name": "memory", "mount_path": "/memory"}]);
-    config["working_dir"] = json!("/memory");
-    Step::sh("a", PATIENT).config(config)
+    Step::sh("a", PATIENT).config(in_memory(namespace, config))
 }
 
 fn go(namespace: &Namespace) {

@@ -31,6 +31,16 @@ impl Step {
     }
 }
 
+/// A config with a folder in which the program runs; what the test writes into `memory`, the program finds there.
+pub(crate) fn in_memory(namespace: &Namespace, config: &Value) -> Value {
+    let folder = namespace.workdir().path().join("memory").display().to_string();
+    let mut config = config.clone();
+    config["volumes"] = json!([{"name": "memory", "host_path": {"path": folder, "type": "DirectoryOrCreate"}}]);
+    config["volume_mounts"] = json!([{"name": "memory", "mount_path": "/memory"}]);
+    config["working_dir"] = json!("/memory");
+    config
+}
+
 /// A file with these steps, all in the namespace.
 pub(crate) fn file(namespace: &Namespace, steps: &[Step]) -> String {
     let steps: Vec<&Value> = steps.iter().map(|step| &step.0).collect();

@@ -34,3 +34,4 @@ mod states;
 mod tables;
 mod tidy;
 mod workflow;
+mod workflow_process;

@@ -53,6 +53,11 @@ impl Served {
         Ok(())
     }
 
+    /// The logs of all pods that come begin a new file at so many bytes, as on a real node.
+    pub fn rotate_logs(&self, size: u64) {
+        self.cluster.faults().on("run", "pods", "*").rotate_log(size);
+    }
+
     /// Its kubeconfig.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig

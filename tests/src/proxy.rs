@@ -32,6 +32,8 @@ struct Weather {
     cuts: u64,
     /// Connections of an earlier time than this are silent for ever.
     stalls: u64,
+    /// Nothing passes.
+    is_paused: bool,
     /// New connections are closed at once.
     is_refusing: bool,
     /// Bytes come so much later.
@@ -93,6 +95,11 @@ impl Proxy {
     /// All connections that there are stay open, and nothing comes any more; new ones work.
     pub fn stall(&self) {
         self.network.change(|weather| weather.stalls += 1);
+    }
+
+    /// Whether all connections hold back what comes, as to a program that does not read. Nothing is lost.
+    pub fn pause(&self, is_paused: bool) {
+        self.network.change(|weather| weather.is_paused = is_paused);
     }
 
     /// Whether new connections are closed at once.
@@ -171,7 +178,7 @@ fn forward(mut from: TcpStream, mut to: TcpStream, network: &Network, (cuts, sta
     loop {
         let mut weather = network.weather();
         // A silent connection waits for its end, and takes nothing more from either side.
-        while weather.stalls > stalls && weather.cuts == cuts {
+        while (weather.stalls > stalls || weather.is_paused) && weather.cuts == cuts {
             weather = network.changed.wait(weather).unwrap_or_else(PoisonError::into_inner);
         }
         let (is_cut, delay) = (weather.cuts > cuts, weather.delay);

@@ -13,9 +13,9 @@ use super::entry::{Dated, Entry, LogPosition, StepEnded};
 use super::folder::{RunFolder, log_file};
 use crate::cluster::{Address, Target};
 use crate::event::{JobName, Leftover, StepEnd};
-use crate::host::Identity;
+use crate::host::{Identity, Signal};
 use crate::outcome::{Outcome, RunStatus, StepStatus, Verdict};
-use crate::run::Signal;
+use crate::run;
 use crate::step::log_file::last_lines;
 use crate::step::log_stream::Position;
 use crate::step::{Owed, Policy};
@@ -36,7 +36,7 @@ pub struct History {
     /// Whether it goes on.
     pub phase: Phase,
     /// The first signal that stops it, if one has come.
-    pub stopped: Option<Signal>,
+    pub stopped: Option<run::Signal>,
     /// The namespaces that were watched: how the config names the cluster, the namespace, and where that led.
     pub clusters: Vec<(Target, String, Address)>,
     /// Folder of the log files; none: `logs` in the folder of the run.
@@ -376,6 +376,14 @@ impl RecordedAttempt {
             Begun::Job(job) => Some(job),
             Begun::Process(_) => None,
         }
+    }
+
+    /// Ends the process of an attempt that nobody drives any more, with its group. Says whether it was still there.
+    pub(crate) fn end_process(&self, run: &str) -> bool {
+        let Begun::Process(Some(process)) = &self.begun else { return false };
+        // Numbers of processes are used again; its environment says whose it is when its leader has gone.
+        let variable = format!("DAG_RUN_ID={run}");
+        self.ended.is_none() && process.signal(Signal::KILL, |found| found == variable.as_bytes())
     }
 
     /// Whether nobody has looked at its Job to the end: it was left alone.

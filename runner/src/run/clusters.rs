@@ -110,7 +110,7 @@ impl Clusters {
     pub async fn cluster(&self, target: &Target) -> Result<Cluster, ReachError> {
         let is_named = self.local.is_none() && self.only.is_none();
         let target = if is_named { target.clone() } else { Target::default() };
-        Ok(self.connect(&target, true).await?)
+        self.connect(&target, true).await
     }
 
     /// A namespace of a cluster, watched. `names_namespace`: whether a layer of the config names it.

@@ -43,7 +43,7 @@ pub(super) enum Word {
     /// The wait is over: it needs a place.
     GoesOn(usize),
     /// An attempt has ended and another follows: this is left to do for it.
-    Cleanup(Cleanup),
+    Cleanup(Box<Cleanup>),
 }
 
 /// What the loop of the run gives to a step.
@@ -127,7 +127,7 @@ impl Context {
                 }
             };
             if let Some(cleanup) = made.cleanup.take() {
-                drop(line.words.send(Word::Cleanup(cleanup)));
+                drop(line.words.send(Word::Cleanup(Box::new(cleanup))));
             }
             let after = made.verdict.outcome.clone();
             number = number.saturating_add(1);

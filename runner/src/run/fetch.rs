@@ -53,7 +53,7 @@ impl Context {
                 .layers()
                 .iter()
                 .filter(|layer| matches!(layer.origin, Origin::Base | Origin::Dag | Origin::CommandLine));
-            let text = layers.filter_map(|layer| Some((layer, layer.value.get(key)?.as_str()?))).last();
+            let text = layers.filter_map(|layer| Some((layer, layer.value.get(key)?.as_str()?))).next_back();
             text.map(|(layer, text)| {
                 let source = layer.positions.get(key).map(|place| place.value.source);
                 (if layer.origin.is_file() { scope.text(text) } else { text.to_owned() }, source)

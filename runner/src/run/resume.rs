@@ -14,7 +14,6 @@ use super::values::Given;
 use super::{Context, Signal, since};
 use crate::cluster::{Expected, Target as ClusterTarget};
 use crate::event::{EventKind, StepEnd};
-use crate::host;
 use crate::interpolate::Scope;
 use crate::journal::{Begun, Entry, RecordedAttempt, StepHistory};
 use crate::outcome::{Outcome, Reason, Verdict};
@@ -118,8 +117,8 @@ impl Context {
                     taken.ended = Some(self.made_before(step, scope, known, attempt, verdict.clone(), *owed).await);
                 }
                 (None, Begun::Job(_)) => taken.open = Some(attempt.clone()),
-                (None, Begun::Process(process)) => {
-                    let verdict = self.end_process(process.as_ref());
+                (None, Begun::Process(_)) => {
+                    let verdict = self.lost_process(attempt);
                     let (step_name, number, owed) = (step.name.clone(), attempt.number, Owed::Nothing);
                     let ended =
                         Entry::AttemptEnded { step: step_name, attempt: number, verdict: verdict.clone(), owed };
@@ -132,10 +131,8 @@ impl Context {
     }
 
     /// A process that an earlier process of this program started is ended: nobody saw what it did meanwhile.
-    fn end_process(&self, process: Option<&host::Identity>) -> Verdict {
-        let variable = format!("DAG_RUN_ID={}", self.run.id);
-        let was_running =
-            process.is_some_and(|process| process.signal(host::Signal::KILL, |found| found == variable.as_bytes()));
+    fn lost_process(&self, attempt: &RecordedAttempt) -> Verdict {
+        let was_running = attempt.end_process(self.run.id.as_str());
         let mut verdict =
             Verdict::new(Outcome::Lost, "the process that drove it has gone, so nobody knows how it ended".to_owned());
         if was_running {

@@ -348,7 +348,7 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
                 match word {
                     Word::Pauses(place) => self.graph.pause(place),
                     Word::GoesOn(place) => self.graph.go_on(place),
-                    Word::Cleanup(cleanup) => self.clean(Some(cleanup)),
+                    Word::Cleanup(cleanup) => self.clean(Some(*cleanup)),
                 }
                 Ok(Happened::Other)
             }

@@ -26,14 +26,10 @@ use crate::journal::{Entry, LogHistory, LogPosition};
 
 /// After a clean end of the stream: for the container's end to be seen.
 const END_SEEN: Duration = Duration::from_secs(2);
-/// A log that is opened again within this time after a clean end was rotated once at most meanwhile: a kubelet looks
-/// whether it must rotate every 10 s, and never more often than every 3 s.
-/// <https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/>, `containerLogMonitorInterval`
-const ONE_ROTATION: Duration = Duration::from_secs(3);
 /// So many times *drain*, a minute by default, are given after the container's end without a new line: a node that is new,
 /// or busy, may not serve logs yet, and connections break.
 pub(super) const NOT_READY: u32 = 6;
-/// Silence in an answer that has not come to the last line.
+/// How long lines wait that may be old.
 const SEARCH: Duration = Duration::from_secs(2);
 /// A log that waits no longer for its turn is of no interest.
 const UNTOLD: Duration = Duration::from_secs(1);
@@ -158,7 +154,6 @@ impl Follow {
         let mut backoff = self.cluster.log_backoff();
         // Since when nothing more has come, although the container has ended.
         let mut idle: Option<Instant> = None;
-        let mut ended_cleanly: Option<Instant> = None;
         let mut told_unavailable = false;
         let read = loop {
             let ended = self.has_ended(&pod.uid);
@@ -194,13 +189,10 @@ impl Follow {
                     continue;
                 }
             };
-            if ended_cleanly.take().is_some_and(|at| at.elapsed() < ONE_ROTATION) {
-                reader.follows_at_once();
-            }
             // When the container's end was seen while the stream was open: what is left of *drain*.
             let mut drained = None;
             let mut unavailable = None;
-            let mut search_ends = Instant::now() + SEARCH;
+            let mut doubt_ends: Option<Instant> = None;
             let broke = loop {
                 let chunk = tokio::select! {
                     chunk = connection.next() => chunk,
@@ -215,7 +207,8 @@ impl Follow {
                         noted.is_done(sink.length());
                         continue;
                     }
-                    () = tokio::time::sleep_until(search_ends), if reader.is_searching() => {
+                    () = at(doubt_ends) => {
+                        doubt_ends = None;
                         reader.give_up(&mut pieces);
                         unavailable = self.pass_on(pod, &mut pieces, sink).await.or(unavailable);
                         continue;
@@ -223,8 +216,9 @@ impl Follow {
                 };
                 match chunk {
                     Ok(LogChunk::Bytes(bytes)) => {
-                        search_ends = Instant::now() + SEARCH;
                         reader.receive(bytes, &mut pieces);
+                        let ends = doubt_ends.unwrap_or_else(|| Instant::now() + SEARCH);
+                        doubt_ends = reader.is_in_doubt().then_some(ends);
                         // An answer that brings only what was passed on before, and breaks again, is no progress.
                         if !pieces.is_empty() {
                             backoff.reset();
@@ -257,7 +251,6 @@ impl Follow {
             match broke {
                 Broke::Cleanly if ended => break Ok(()),
                 Broke::Cleanly => {
-                    ended_cleanly = Some(Instant::now());
                     // Its end is either known within two seconds, and the closing read follows, or the stream was cut. A
                     // stream that ends again and again without anything new is asked for ever less often.
                     let _ = tokio::time::timeout(backoff.wait().max(END_SEEN), self.end_of(&pod.uid)).await;

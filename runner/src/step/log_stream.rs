@@ -2,8 +2,9 @@
 //!
 //! In go the bytes of one connection after the other, out come [`Piece`]s. A line is passed on when it is whole, so that a
 //! cut inside it costs nothing: the next answer brings it again from its beginning. That answer starts at a whole second,
-//! with lines passed on before; the last of them is searched, and what stands behind it is new. Order of arrival
-//! counts, never the greatest stamp: a node's clock may step back. Nothing here reads, waits or knows the time.
+//! with lines passed on before; the last of them is searched, and what stands behind it is new. Where it is not found lines
+//! may be lost, and that is told. Order of arrival counts, never the greatest stamp: a node's clock may step back. Nothing
+//! here reads, waits or knows the time.
 
 use std::mem;
 
@@ -26,7 +27,7 @@ pub use stamp::{Stamp, StampError};
 use kubelet::is_unavailable;
 use past::Past;
 use piece::Batch;
-use search::{Finding, Search};
+use search::{Begin, Finding, Search};
 
 /// The longest line, stamp included, that is passed on whole. 1 MiB: what a stream may hold in memory.
 pub const LINE_LIMIT: usize = 1024 * 1024;
@@ -47,13 +48,13 @@ pub struct LogReader {
     /// Inside a line that is too long to be kept.
     long: Option<Long>,
     past: Past,
-    /// Whether lines may be lost where the last one is not found.
-    may_have_lost: bool,
+    /// The first line of a file that came again, for which a gap was told.
+    told: Option<Stamp>,
 }
 
 #[derive(Debug)]
 enum Phase {
-    /// The answer has not come to the last line.
+    /// Lines may be old: the last one is awaited.
     Searching(Search),
     /// Lines are new.
     Reading {
@@ -81,8 +82,9 @@ impl LogReader {
     /// Reads on behind a position, of this process or an earlier one.
     pub fn resume(position: Position) -> Self {
         let phase = Phase::beginning(&position);
-        let (unfinished, cut, past) = (BytesMut::new(), BytesMut::new(), Past::default());
-        Self { position, phase, unfinished, cut, long: None, past, may_have_lost: true }
+        let (unfinished, cut, mut past) = (BytesMut::new(), BytesMut::new(), Past::default());
+        position.stamp().into_iter().for_each(|last| past.begin(last));
+        Self { position, phase, unfinished, cut, long: None, past, told: None }
     }
 
     /// Where reading stands: behind all that was given out.
@@ -90,8 +92,12 @@ impl LogReader {
         self.position
     }
 
-    /// Whether the last line has not been found in the answer yet. While it lasts, [`Self::give_up`] has a meaning.
-    pub fn is_searching(&self) -> bool {
+    /// Whether lines wait because it is not known whether they are new. If that lasts, see [`Self::give_up`].
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(&self.phase, Phase::Searching(search) if search.is_in_doubt())
+    }
+
+    fn is_searching(&self) -> bool {
         matches!(self.phase, Phase::Searching(_))
     }
 
@@ -105,18 +111,7 @@ impl LogReader {
         self.unfinished.clear();
         self.long = None;
         self.phase = Phase::beginning(&self.position);
-        self.may_have_lost = true;
-        let last = self.position.stamp().and_then(Stamp::second)?;
-        Some(self.past.earliest().map_or(last, |earliest| earliest.min(last)))
-    }
-
-    /// The connection before ended cleanly, and so shortly ago that the log was rotated once at most: the server had read
-    /// the file to its end. If the last line is not found in this answer nothing is lost: it is in that file.
-    pub fn follows_at_once(&mut self) {
-        self.may_have_lost = false;
-        if let Phase::Searching(search) = &mut self.phase {
-            search.keep_all();
-        }
+        stamp::whole_second(self.past.earliest(self.position.stamp()?))
     }
 
     /// Takes the next bytes of the connection, cut anywhere.
@@ -149,18 +144,15 @@ impl LogReader {
             from = from.saturating_add(length);
         }
         batch.flush(&mut self.position);
-        self.past.note(self.position.stamp(), bytes.len());
+        self.past.note(&self.position, bytes.len());
     }
 
-    /// The last line will not come any more: what has a later stamp is passed on, behind a gap. For the caller, who has a
-    /// clock. Only after a step back of the node's clock does anything wait for this; else the first line that is new
-    /// proves the gap. Without effect unless [`Self::is_searching`].
+    /// The last line will not come any more: what waits is passed on. For the caller, who has a clock. Only where stamps
+    /// stepped back does anything wait for this. Without effect unless [`Self::is_in_doubt`].
     pub fn give_up(&mut self, out: &mut Vec<Piece>) {
         let mut batch = Batch::new(0, out);
-        if let Phase::Searching(search) = &mut self.phase
-            && search.give_up()
-        {
-            self.pass_gap(None, &mut batch);
+        if self.is_in_doubt() {
+            self.decide(None, &mut batch);
         }
         batch.flush(&mut self.position);
     }
@@ -181,38 +173,35 @@ impl LogReader {
     }
 
     /// The log is over, and the last answer was read to its end: an unfinished line is whole, and a last line that was
-    /// not found is a gap.
+    /// not found in it is lost.
     pub fn finish(&mut self, out: &mut Vec<Piece>) {
-        self.end(out);
-        if let (Phase::Searching(_), Some(last), true) = (&self.phase, self.position.stamp(), self.may_have_lost) {
-            out.push(Piece::Gap { last: *last, next: None });
-        }
-        self.phase = Phase::Reading { unstamped: 0 };
-    }
-
-    /// The log is over for us, and the last answer was not read to its end: what came is kept. That something may be
-    /// missing is for the caller to say.
-    pub fn abandon(&mut self, out: &mut Vec<Piece>) {
-        self.end(out);
-        self.phase = Phase::Reading { unstamped: 0 };
-    }
-
-    fn end(&mut self, out: &mut Vec<Piece>) {
         let mut batch = Batch::new(0, out);
         self.keep_cut();
         if self.is_searching() {
             self.take_unfinished(&mut batch);
         }
-        if let Phase::Searching(search) = &self.phase
-            && search.holds_lines()
-        {
-            self.pass_gap(None, &mut batch);
+        self.decide(None, &mut batch);
+        self.end(batch);
+    }
+
+    /// The log is over for us, and the last answer was not read to its end: what is certainly new of it is kept. That
+    /// something may be missing is for the caller to say.
+    pub fn abandon(&mut self, out: &mut Vec<Piece>) {
+        self.keep_cut();
+        if self.is_searching() {
+            self.unfinished.clear();
         }
+        self.phase = Phase::Reading { unstamped: 0 };
+        self.end(Batch::new(0, out));
+    }
+
+    fn end(&mut self, mut batch: Batch<'_>) {
         let cut = mem::take(&mut self.cut);
         if let Some((stamp, text)) = Stamp::take_off(&cut, None) {
             self.pass(stamp, text, &mut batch);
         }
         self.take_unfinished(&mut batch);
+        self.decide(None, &mut batch);
         batch.flush(&mut self.position);
     }
 
@@ -243,15 +232,30 @@ impl LogReader {
         let Some((stamp, text)) = Stamp::take_off(line, self.position.stamp()) else {
             return self.take_unstamped(line, batch);
         };
+        self.look_back(stamp, batch);
         if let Phase::Searching(search) = &mut self.phase {
-            match search.look(stamp, text, &self.position) {
+            match search.look(stamp, text, &self.position, &self.past) {
                 Finding::Old => return,
-                Finding::Unclear => return search.hold(line, search::room(self.unfinished.len())),
                 Finding::Last => return self.take_last(text, batch),
-                Finding::New => self.pass_gap(Some(stamp), batch),
+                Finding::Unclear => {
+                    if search.hold(line, self.unfinished.len()) {
+                        return self.past.is_unclear(&stamp);
+                    }
+                    self.decide(Some(stamp), batch);
+                }
+                Finding::New => self.decide(Some(stamp), batch),
             }
         }
         self.pass(stamp, text, batch);
+    }
+
+    /// Begins a search where the stamps step back.
+    fn look_back(&mut self, stamp: Stamp, batch: &mut Batch<'_>) {
+        if !self.is_searching() && self.position.stamp().is_some_and(|last| stamp < *last) {
+            // The search needs the last line's digest.
+            batch.flush(&mut self.position);
+            self.phase = Phase::Searching(Search::new(Begin::StepBack(stamp)));
+        }
     }
 
     fn take_unstamped(&mut self, line: &[u8], batch: &mut Batch<'_>) {
@@ -265,7 +269,12 @@ impl LogReader {
             return;
         }
         match &mut self.phase {
-            Phase::Searching(search) => search.hold(line, search::room(self.unfinished.len())),
+            Phase::Searching(search) => {
+                if !search.hold(line, self.unfinished.len()) {
+                    self.decide(None, batch);
+                    self.take_unstamped(line, batch);
+                }
+            }
             Phase::Reading { unstamped } if *unstamped > 0 => *unstamped = unstamped.saturating_sub(1),
             Phase::Reading { .. } => {
                 batch.push(line);
@@ -276,7 +285,7 @@ impl LogReader {
 
     /// The search found the last line: if a part of it was passed on, the rest follows.
     fn take_last(&mut self, text: &[u8], batch: &mut Batch<'_>) {
-        self.phase = Phase::Reading { unstamped: self.position.unstamped };
+        self.end_search(batch);
         if let Some(last) = &self.position.last
             && last.passed > 0
         {
@@ -285,6 +294,21 @@ impl LogReader {
             self.position.sign(text);
             // Without its line end it is the end of the log.
             self.long = None;
+        }
+    }
+
+    /// What came before came again, up to the last line.
+    fn end_search(&mut self, batch: &mut Batch<'_>) {
+        self.past.is_clear();
+        let found = Phase::Reading { unstamped: self.position.unstamped };
+        let Phase::Searching(search) = mem::replace(&mut self.phase, found) else { return };
+        let Begin::StepBack(first) = search.begin else { return };
+        // A kubelet opens the newest file each time it hears that there is a new one, at the place of the file it has
+        // read to the end. It sends a file twice when it hears of another one late; that other one it never opened.
+        // <https://github.com/kubernetes/cri-client/blob/v0.34.4/pkg/logs/logs.go>, `ReadLogs`
+        if self.told.replace(first) != Some(first) {
+            let last = self.past.before(&first).and_then(Stamp::of).unwrap_or(first);
+            batch.out.push(Piece::Gap { last, next: Some(first) });
         }
     }
 
@@ -298,25 +322,36 @@ impl LogReader {
             *unstamped = 0;
         }
         self.cut.clear();
+        self.past.begin(&stamp);
         self.position.advance(stamp, passed);
         batch.push_stamped(text);
     }
 
-    /// Tells that the last line is lost, and passes on what was held.
-    fn pass_gap(&mut self, next: Option<Stamp>, batch: &mut Batch<'_>) {
+    /// The search is over without the last line, or with `next`, which is new: what was held is passed on, behind a gap if
+    /// the answer should have had the last line. Without effect unless there is a search.
+    fn decide(&mut self, next: Option<Stamp>, batch: &mut Batch<'_>) {
+        if !self.is_searching() {
+            return;
+        }
         let Phase::Searching(search) = mem::replace(&mut self.phase, Phase::Reading { unstamped: 0 }) else { return };
+        self.past.is_clear();
         batch.flush(&mut self.position);
-        let has_lost = self.may_have_lost || search.has_dropped();
+        let is_gap = search.begin == Begin::Answer;
         let held = search.into_held();
         let lines = || held.split_inclusive(|byte| *byte == b'\n');
-        let first = lines().find_map(|line| Stamp::take_off(line, None)).map(|(stamp, _)| stamp);
-        if let Some(last) = self.position.stamp().filter(|_| has_lost) {
-            batch.out.push(Piece::Gap { last: *last, next: first.or(next) });
+        if is_gap {
+            let first = lines().find_map(|line| Stamp::take_off(line, None)).map(|(stamp, _)| stamp);
+            if let Some(last) = self.position.stamp() {
+                batch.out.push(Piece::Gap { last: *last, next: first.or(next) });
+            }
+            self.cut.clear();
+            self.position.unstamped = 0;
         }
-        self.cut.clear();
-        self.position.unstamped = 0;
         for line in lines() {
-            self.take_line(line, batch);
+            match Stamp::take_off(line, None) {
+                Some((stamp, text)) => self.pass(stamp, text, batch),
+                None => self.take_unstamped(line, batch),
+            }
         }
     }
 
@@ -336,26 +371,27 @@ impl LogReader {
             return;
         };
         let text = line.slice_ref(text);
+        self.look_back(stamp, batch);
         if let Phase::Searching(search) = &mut self.phase {
-            match search.look(stamp, &text, &self.position) {
+            match search.look(stamp, &text, &self.position, &self.past) {
                 Finding::Old => {
                     self.long = Some(Long::Drop);
                     return;
                 }
-                Finding::Unclear => {
+                Finding::Unclear if search.begin == Begin::Answer => {
                     search.forget();
                     self.long = Some(Long::Drop);
                     return;
                 }
                 Finding::Last => {
-                    self.phase = Phase::Reading { unstamped: self.position.unstamped };
+                    self.end_search(batch);
                     let passed = self.position.last.as_ref().map_or(0, |last| last.passed);
                     self.long = Some(if passed == 0 { Long::Drop } else { Long::Pass { skip: passed } });
                     self.go_on(text.clone(), batch.out);
                     self.position.sign(&text);
                     return;
                 }
-                Finding::New => self.pass_gap(Some(stamp), batch),
+                Finding::Unclear | Finding::New => self.decide(Some(stamp), batch),
             }
         }
         batch.flush(&mut self.position);
@@ -363,6 +399,7 @@ impl LogReader {
         if let Phase::Reading { unstamped } = &mut self.phase {
             *unstamped = 0;
         }
+        self.past.begin(&stamp);
         self.position.advance(stamp, length(&text));
         self.position.sign(&text);
         self.long = Some(Long::Pass { skip: 0 });
@@ -405,7 +442,7 @@ impl Phase {
     /// How an answer that starts in the second of the position begins.
     fn beginning(position: &Position) -> Self {
         match position.last {
-            Some(_) => Phase::Searching(Search::default()),
+            Some(_) => Phase::Searching(Search::new(Begin::Answer)),
             None => Phase::Reading { unstamped: position.unstamped },
         }
     }

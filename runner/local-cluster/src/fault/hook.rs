@@ -258,7 +258,7 @@ impl Hook {
     }
 
     /// (`run`) The logs of the pod begin anew when they would exceed so many bytes. Only the newest file can be read, and
-    /// a stream that follows an older one ends, as with older kubelets.
+    /// a stream goes on with it, as the kubelet's; a stream that is two files behind leaves one out and brings the newest twice.
     pub fn rotate_log(self, size: u64) {
         self.set(Fault::RotateLog(size));
     }

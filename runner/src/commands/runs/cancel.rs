@@ -70,6 +70,9 @@ fn terminate(holder: &Holder, run: &str) -> Result<(), Failed> {
 pub(super) async fn abort(journal: &Journal, history: &History, swept: &Swept) -> std::io::Result<()> {
     journal.write(Entry::Stopping { signal: crate::run::Signal::Terminate }).await?;
     let handlers_begin = history.steps_and_handlers().0.len();
+    for attempt in history.steps.iter().flat_map(|step| &step.attempts) {
+        attempt.end_process(&history.run);
+    }
     for (step, place) in history.steps.iter().zip(0..) {
         for attempt in &step.attempts {
             let uid = attempt.job().and_then(|job| job.uid.as_ref());

@@ -6,6 +6,7 @@ use proptest::sample::Index;
 
 use super::*;
 use crate::outcome::{Reason, StepStatus};
+use crate::run::Signal;
 
 const STEPS: [&str; 3] = ["a", "b", "c"];
 

@@ -712,7 +712,7 @@ nightly · 0 s · 1 running, 1 waiting, 0 done
             screen(24, 100, events, 0),
             "note: a note
 warning: a: a warning
-warning: a: lines are missing from the log of pod p, after 10:00 and before 10:01
+warning: a: lines may be missing from the log of pod p, after 10:00 and before 10:01
 stopping: Jobs are deleted, pods get their grace period; again to kill them
 error: no more
   help: one

@@ -308,7 +308,7 @@ a: no longer suspended
 a: running
 a: attempt 2 started, job batch/a-q7k2
 a: running, pod p
-warning: a: lines are missing from the log of pod p, after 10:00
+warning: a: lines may be missing from the log of pod p, after 10:00
 a: succeeded in 2 s
 nightly: succeeded after 2 s, exit 0
 "

@@ -71,7 +71,7 @@ impl Words {
                 let next = next.as_ref().map(|next| format!(" and before {}", escape_line(next))).unwrap_or_default();
                 let (pod, last) = (escape_line(pod), escape_line(last));
                 return Some(format!(
-                    "{YELLOW}warning{RESET}: {step}lines are missing from the log of pod {pod}, after {last}{next}"
+                    "{YELLOW}warning{RESET}: {step}lines may be missing from the log of pod {pod}, after {last}{next}"
                 ));
             }
             EventKind::StepEnded(end) => ended(end),

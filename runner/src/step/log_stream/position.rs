@@ -72,7 +72,7 @@ impl Last {
 }
 
 /// FNV-1a of the beginning of a line, line end left out. Stored in journals: it must stay the same.
-fn digest(text: &[u8], passed: u64) -> u32 {
+pub(super) fn digest(text: &[u8], passed: u64) -> u32 {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let known = if passed == 0 { DIGESTED } else { usize::try_from(passed).unwrap_or(DIGESTED).min(DIGESTED) };
     text.iter().take(known).fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))

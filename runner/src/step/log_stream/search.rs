@@ -1,32 +1,41 @@
-//! The search for the last line in the answer to a resume.
+//! The search for the last line that was passed on, where it is not known whether a line is new.
 //!
-//! The server answers from a whole second on, in order of arrival: lines passed on long ago, the last one, then what is
-//! new. What is not older than the last line by its stamp may still stand before it, if the clock stepped back; it is
-//! held until that is known.
+//! At the beginning of an answer: the server answers from a whole second on, in order of arrival, first what was passed on
+//! before. And behind a step back of the stamps: either the node's clock stepped back, or two streams of a program
+//! overtook each other by microseconds, or the node sends a file again. In all three the last line tells: new lines stand
+//! behind it, and it does not come again where nothing comes again. A line with a stamp later than all is new, too.
 
 use bytes::{Buf, BytesMut};
 
 use super::LINE_LIMIT;
+use super::past::Past;
 use super::position::Position;
 use super::stamp::Stamp;
 
-/// A search, from the beginning of an answer on.
-#[derive(Debug, Default)]
+/// A search, from its first line on.
+#[derive(Debug)]
 pub(super) struct Search {
+    pub(super) begin: Begin,
     /// The stamp of the line before, and the lines in a row that have it.
     row: Option<(Stamp, u64)>,
     /// Raw lines that are old if the last line comes, else new.
     held: BytesMut,
-    /// Whether a line with a later stamp than the last line's is held, or was.
-    has_later: bool,
-    has_given_up: bool,
-    /// Whether all lines are new if the last one does not come, whatever their stamps.
-    is_of_another_file: bool,
-    /// Whether something that was to be held was not.
-    has_dropped: bool,
+    /// Whether such a line came.
+    is_unclear: bool,
+    /// A line came that was passed on: so the last one will come.
+    is_sure: bool,
 }
 
-/// What a line of the answer is.
+/// Where a search began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// With an answer. Unless the last line comes there is a gap.
+    Answer,
+    /// At this line, whose stamp is before that of the line above it. Unless the last line comes all is well.
+    StepBack(Stamp),
+}
+
+/// What a line is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     /// Passed on before.
@@ -35,23 +44,17 @@ pub(super) enum Finding {
     Last,
     /// Old or new: what follows tells.
     Unclear,
-    /// Passed on never, so that the last line, which would stand before it, is gone.
+    /// Passed on never, and the last line does not come.
     New,
 }
 
 impl Search {
-    /// If the last line does not come, the answer is of another file, in which all is new: nothing is old before it comes.
-    pub(super) fn keep_all(&mut self) {
-        self.is_of_another_file = true;
-    }
-
-    /// Whether lines are lost if the last line does not come.
-    pub(super) fn has_dropped(&self) -> bool {
-        self.has_dropped
+    pub(super) fn new(begin: Begin) -> Self {
+        Self { begin, row: None, held: BytesMut::new(), is_unclear: begin != Begin::Answer, is_sure: false }
     }
 
     /// Looks at the next line with a stamp.
-    pub(super) fn look(&mut self, stamp: Stamp, text: &[u8], position: &Position) -> Finding {
+    pub(super) fn look(&mut self, stamp: Stamp, text: &[u8], position: &Position, past: &Past) -> Finding {
         let count = match &self.row {
             Some((before, count)) if *before == stamp => count.saturating_add(1),
             _ => 1,
@@ -62,12 +65,18 @@ impl Search {
             return Finding::Last;
         }
         // No line with a stamp after the latest has been passed on, and new lines stand behind the last one.
-        let is_new = stamp > position.latest.unwrap_or(last.stamp);
-        if is_new || (stamp > last.stamp && self.has_given_up) {
+        if stamp > position.latest.unwrap_or(last.stamp) {
             return Finding::New;
         }
-        self.has_later |= stamp > last.stamp;
-        if self.has_later || self.is_of_another_file {
+        if !self.is_sure && past.knows(&stamp, text) {
+            self.is_sure = true;
+            self.held.clear();
+        }
+        if self.is_sure {
+            return Finding::Old;
+        }
+        self.is_unclear |= stamp > last.stamp;
+        if self.is_unclear {
             return Finding::Unclear;
         }
         // Lines without a stamp before an old one are old.
@@ -75,32 +84,34 @@ impl Search {
         Finding::Old
     }
 
-    /// Keeps a raw line until the search is decided. Of more than `room` bytes the oldest go: the gap covers them, if it
-    /// comes to one.
-    pub(super) fn hold(&mut self, line: &[u8], room: usize) {
+    /// Keeps a raw line until the search is decided, beside `unfinished` bytes of the next one. Of what is too much for an
+    /// answer the oldest goes: the gap covers it, if it comes to one. Returns whether the search may go on: what follows a
+    /// step back must be kept whole, and would have shown a line that is remembered by now, if it came again.
+    pub(super) fn hold(&mut self, line: &[u8], unfinished: usize) -> bool {
+        let room = LINE_LIMIT.saturating_sub(unfinished);
+        if self.is_sure {
+            return true;
+        }
+        if self.begin != Begin::Answer && self.held.len().saturating_add(line.len()) > room {
+            return false;
+        }
         self.held.extend_from_slice(line);
         while self.held.len() > room {
             let end = memchr::memchr(b'\n', &self.held).map_or(self.held.len(), |end| end.saturating_add(1));
             self.held.advance(end);
-            self.has_dropped = true;
         }
+        true
     }
 
     /// Forgets what is held: a line came that is unclear, too, and too long to be held. What a gap leaves out must end
     /// where what is passed on begins.
     pub(super) fn forget(&mut self) {
         self.held.clear();
-        self.has_dropped = true;
     }
 
-    /// The last line is taken for lost as soon as a later one is there. Returns whether one is.
-    pub(super) fn give_up(&mut self) -> bool {
-        self.has_given_up = true;
-        self.has_later && !self.held.is_empty()
-    }
-
-    pub(super) fn holds_lines(&self) -> bool {
-        !self.held.is_empty()
+    /// Whether lines wait for the search to be decided.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.is_unclear && !self.held.is_empty()
     }
 
     #[cfg(test)]
@@ -111,9 +122,4 @@ impl Search {
     pub(super) fn into_held(self) -> BytesMut {
         self.held
     }
-}
-
-/// Room for held lines beside `unfinished` bytes of the next one.
-pub(super) fn room(unfinished: usize) -> usize {
-    LINE_LIMIT.saturating_sub(unfinished)
 }

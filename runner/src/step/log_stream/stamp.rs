@@ -45,11 +45,9 @@ impl Stamp {
         self.at
     }
 
-    /// The whole second it lies in. `None` only at the end of all time.
-    pub(super) fn second(&self) -> Option<Timestamp> {
-        // The fraction of an instant before 1970 is negative.
-        let below = i64::from(self.at.subsec_nanosecond() < 0);
-        Timestamp::from_second(self.at.as_second().saturating_sub(below)).ok()
+    /// The stamp of an instant, as servers write it.
+    pub(super) fn of(at: Timestamp) -> Option<Self> {
+        Self::new(format!("{at:.9}").as_bytes(), at)
     }
 
     /// Takes the stamp off a line. `None`: the line has none.
@@ -88,7 +86,7 @@ impl Stamp {
             }
             nanosecond = nanosecond.wrapping_mul(10).wrapping_add(i32::from(value));
         }
-        let at = Timestamp::new(self.second()?.as_second(), nanosecond).ok()?;
+        let at = Timestamp::new(whole_second(self.at)?.as_second(), nanosecond).ok()?;
         Self::new(text, at)
     }
 
@@ -111,6 +109,13 @@ impl Stamp {
     fn as_bytes(&self) -> &[u8] {
         self.text.get(..self.length).unwrap_or_default()
     }
+}
+
+/// The whole second in which an instant lies. `None` only at the end of all time.
+pub(super) fn whole_second(at: Timestamp) -> Option<Timestamp> {
+    // The fraction of an instant before 1970 is negative.
+    let below = i64::from(at.subsec_nanosecond() < 0);
+    Timestamp::from_second(at.as_second().saturating_sub(below)).ok()
 }
 
 fn is_allowed(byte: u8) -> bool {

@@ -1,6 +1,7 @@
 //! The laws: a log cut anywhere comes out as it went in; what rotation takes away is told, and nothing else.
 
 use std::io::BufRead;
+use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::collection::vec;
@@ -10,6 +11,7 @@ use proptest::test_runner::{Config as ProptestConfig, TestCaseError};
 use proptest::{prop_assert, prop_assert_eq};
 
 use super::super::{LogReader, Piece};
+use super::node::Node;
 use super::server::{Line, Server};
 use super::text_of;
 
@@ -222,5 +224,114 @@ fn check_gaps(server: &Server, out: &[Piece]) -> Result<(), TestCaseError> {
     }
     let is_whole = before.map_or(0, |before| before + 1) == server.lines.len();
     prop_assert!(is_whole || gap.is_some() || before.is_none(), "the end is lost unseen");
+    Ok(())
+}
+
+/// What happens to a log, its node and its reader.
+#[derive(Debug, Clone)]
+enum Happens {
+    Write(Vec<i64>),
+    Rotate,
+    /// The node reads as far as it can.
+    Read,
+    Arrive(usize),
+    /// Nothing more comes for long.
+    Silence,
+    Cut {
+        is_crash: bool,
+    },
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let later = prop_oneof![3 => Just(0), 6 => 1..1_000_i64, 2 => 1..3_000_000_000_i64];
+    prop_oneof![
+        6 => vec(later, 1..8).prop_map(Happens::Write),
+        3 => Just(Happens::Rotate),
+        4 => Just(Happens::Read),
+        6 => (1..400_usize).prop_map(Happens::Arrive),
+        1 => Just(Happens::Silence),
+        1 => any::<bool>().prop_map(|is_crash| Happens::Cut { is_crash }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn a_node_that_rotates_faster_than_it_reads_doubles_nothing_and_hides_nothing_that_can_be_known(
+        story in vec(happens(), 1..60),
+    ) {
+        let (mut node, mut reader, mut out) = (Node::new(), LogReader::new(), Vec::new());
+        let mut follow = node.open(reader.connect());
+        let mut untold = Vec::new();
+        for event in story {
+            match event {
+                Happens::Write(steps) => steps.into_iter().for_each(|step| node.write(step)),
+                Happens::Rotate => node.rotate(),
+                Happens::Read => follow.read(&node),
+                Happens::Arrive(most) => reader.receive(follow.receive(most).into(), &mut out),
+                Happens::Silence => {
+                    follow.read(&node);
+                    reader.receive(follow.receive(usize::MAX).into(), &mut out);
+                    reader.give_up(&mut out);
+                }
+                Happens::Cut { is_crash } => {
+                    untold.extend(follow.untold());
+                    reader.disconnect(&mut out);
+                    if is_crash {
+                        reader = LogReader::resume(reader.position());
+                    }
+                    follow = node.open(reader.connect());
+                }
+            }
+        }
+        untold.extend(follow.untold());
+        reader.disconnect(&mut out);
+        let mut closing = node.open(reader.connect());
+        closing.read(&node);
+        reader.receive(closing.receive(usize::MAX).into(), &mut out);
+        reader.finish(&mut out);
+        check_story(&node, &untold, &out)?;
+    }
+}
+
+/// Every line once and in order; what is not there lies in a gap, or nobody could know.
+fn check_story(node: &Node, untold: &[Range<usize>], out: &[Piece]) -> Result<(), TestCaseError> {
+    let gaps: Vec<(Timestamp, Timestamp)> = out
+        .iter()
+        .filter_map(|piece| match piece {
+            Piece::Gap { last, next } => Some((last.at(), next.map_or(Timestamp::MAX, |next| next.at()))),
+            Piece::Text { .. } | Piece::Unavailable { .. } => None,
+        })
+        .collect();
+    let text = String::from_utf8(text_of(out)).unwrap();
+    prop_assert!(text.is_empty() || text.ends_with('\n'), "half a line: {text:?}");
+    let is_lost = |index: usize| {
+        let (at, _) = &node.lines[index];
+        gaps.iter().any(|(last, next)| last <= at && at <= next) || untold.iter().any(|lines| lines.contains(&index))
+    };
+    // Of those that say the same it is only known how many there are between two that say their number.
+    let (mut before, mut again) = (None, 0);
+    let end = (node.lines.len(), "the end");
+    let shown = text.lines().map(|line| (line.parse().unwrap_or(usize::MAX), line));
+    for (number, line) in shown.chain([end]) {
+        if number == usize::MAX {
+            again += 1;
+            continue;
+        }
+        let between = before.map_or(0, |before| before + 1)..number;
+        prop_assert!(before.is_none_or(|before| before < number), "`{line}` behind {before:?}: {text}");
+        let is_again = |index: &usize| node.lines[*index].1 == "again";
+        let there = between.clone().filter(is_again).count();
+        let may_miss = between.clone().filter(is_again).filter(|index| is_lost(*index)).count();
+        prop_assert!(again <= there, "a line too often before `{line}`: {text}");
+        // Nobody knows what was before the very first line.
+        if before.is_some() {
+            let lost = between.clone().find(|index| !is_again(index) && !is_lost(*index));
+            prop_assert!(lost.is_none(), "{lost:?} is lost before `{line}` and no gap tells: {gaps:?} {text}");
+            prop_assert!(there - again <= may_miss, "lost before `{line}` and no gap tells: {gaps:?} {text}");
+        }
+        (before, again) = (Some(number), 0);
+    }
     Ok(())
 }
