@@ -7,6 +7,7 @@
 //! - `console run [exit=CODE]`: each `$ runner …` is run in that folder, one after the other, and ends with CODE (0). The
 //!   lines below it are printed, in this order, on standard output or error; `…` stands for anything.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use model::workflow::{
     CONDITION, CONTINUE_ON_BLOCK, DEFAULTS_BLOCK, HANDLER_ON, PARAMETER, REPEAT_POLICY, RETRY_POLICY, SECRET,
     SECRET_OPTIONS, STEP, WORKFLOW_FILE,
 };
+use serde_json::Value;
 use tests::{Runner, Workdir, root};
 
 /// A block of a page.
@@ -168,6 +170,47 @@ fn the_page_of_the_workflow_file_names_every_key() {
             assert!(is_there, "docs/workflow.md says nothing about `{key}` of {}", mapping.name);
         }
     }
+}
+
+/// The keys of an object and of all inside it, but for those of `counts`, which are statuses.
+fn keys(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(entries) => entries
+            .iter()
+            .flat_map(|(key, value)| {
+                let inner = if key == "counts" { Vec::new() } else { keys(value) };
+                std::iter::once(key.as_str()).chain(inner)
+            })
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(keys).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_page_of_events_names_what_a_run_tells() {
+    let page = fs::read_to_string(root().join("docs/events.md")).unwrap();
+    let workdir = Workdir::new().unwrap();
+    let mut seen = BTreeSet::new();
+    for arguments in [
+        &["runner/examples/retry.yaml"][..],
+        &["runner/examples/handlers.yaml", "-p", "CODE=3"],
+        &["runner/examples/preconditions.yaml"],
+    ] {
+        let state = workdir.path().display().to_string();
+        let runner = Runner::in_folder(&root()).unwrap().args(["exec", "--local", "--output", "json"]);
+        let output = runner.args(["--state-dir", &state]).args(arguments).run().unwrap();
+        for line in output.stdout.lines() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let name = event["event"].as_str().unwrap();
+            seen.insert(name.to_owned());
+            assert!(page.contains(&format!("| `{name}`")) || page.contains(&format!(", `{name}` |")), "no `{name}`");
+            for key in keys(&event) {
+                assert!(page.contains(&format!("`{key}`")), "docs/events.md says nothing about `{key}` of `{name}`");
+            }
+        }
+    }
+    assert!(seen.len() >= 6, "{seen:?}");
 }
 
 #[test]

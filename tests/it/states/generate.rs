@@ -8,7 +8,7 @@ use super::workflow::{
 /// Codes that steps end with and that policies list: few, so that they meet.
 const CODES: [u8; 4] = [1, 3, 42, 137];
 /// Most steps of a workflow.
-const MOST_STEPS: usize = 10;
+const MOST_STEPS: usize = 8;
 
 /// Numbers that are used up one by one; then there are only zeros, which choose what is simplest.
 struct Choices<'a> {
