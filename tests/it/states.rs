@@ -12,6 +12,7 @@ mod workflow;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use model::problem::Severity;
 use proptest::prelude::*;
@@ -19,6 +20,7 @@ use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 use runner::outcome::StepStatus;
 
 use generate::generate;
+use play::{Played, play};
 use reference::{Prediction, predict};
 use workflow::Workflow;
 
@@ -58,11 +60,19 @@ fn differences(expected: &Prediction, found: &Prediction) -> String {
 
 #[test]
 fn a_thousand_workflows_get_the_states_that_the_reference_predicts() {
+    // Runs that had as many steps at once as they may.
+    let full = AtomicU32::new(0);
     let play_some = |seed: u32| {
         let played = seeded(seed as u8, CASES / THREADS).run(&numbers(), |numbers| {
             let workflow = generate(&numbers);
-            let differences = differences(&predict(&workflow), &play::play(&workflow));
+            let Played { found, most_at_once } = play(&workflow);
+            let differences = differences(&predict(&workflow), &found);
             prop_assert!(differences.is_empty(), "{differences}");
+            if let Some(limit) = workflow.max_active_steps.filter(|limit| *limit > 0) {
+                let limit = limit as usize;
+                prop_assert!(most_at_once <= limit, "{most_at_once} steps ran at once, {limit} may");
+                full.fetch_add(u32::from(most_at_once == limit), Ordering::Relaxed);
+            }
             Ok(())
         });
         match played {
@@ -74,10 +84,18 @@ fn a_thousand_workflows_get_the_states_that_the_reference_predicts() {
         }
     };
     let failures: Vec<String> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|seed| scope.spawn(move || play_some(seed))).collect();
+        let threads: Vec<_> = (0..THREADS)
+            .map(|seed| {
+                scope.spawn({
+                    let play_some = &play_some;
+                    move || play_some(seed)
+                })
+            })
+            .collect();
         threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(full.load(Ordering::Relaxed) >= CASES / 10, "{full:?} runs came to their limit");
 }
 
 /// What the thousand workflows hold, as far as they shall hold it; a generator that makes nothing but successes would be

@@ -1,7 +1,7 @@
 //! What becomes of a generated workflow in the real engine, on a paused clock and the embedded cluster.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use local_cluster::{LocalCluster, Script};
@@ -11,8 +11,16 @@ use tests::faults::{Fault, seconds};
 use super::reference::{Fate, Prediction};
 use super::workflow::{End, Task, Workflow, printed};
 
-/// Runs it, and tells what became of it in the words of the reference.
-pub(super) fn play(workflow: &Workflow) -> Prediction {
+/// What became of a workflow.
+pub(super) struct Played {
+    /// In the words of the reference.
+    pub(super) found: Prediction,
+    /// Steps that ran at the same time, at most; handlers are not counted.
+    pub(super) most_at_once: usize,
+}
+
+/// Runs it.
+pub(super) fn play(workflow: &Workflow) -> Played {
     let seen_cluster: Rc<OnceCell<LocalCluster>> = Rc::default();
     let tasks: Vec<(String, Task)> = tasks(workflow).map(|(name, task)| (job_prefix(&name), task.clone())).collect();
     let cluster_of_run = seen_cluster.clone();
@@ -43,8 +51,30 @@ pub(super) fn play(workflow: &Workflow) -> Prediction {
         (name, Fate { status, attempts, code })
     };
     let steps: BTreeMap<String, Fate> = tasks_names(workflow).map(fate).collect();
-    Prediction { steps, status: seen.end.status, exit_code: seen.end.exit_code.number() }
+    let found = Prediction { steps, status: seen.end.status, exit_code: seen.end.exit_code.number() };
+    Played { found, most_at_once: most_at_once(workflow, &seen.screen) }
 }
+
+/// Steps between the start and the end of an attempt, as the screen tells it.
+fn most_at_once(workflow: &Workflow, screen: &str) -> usize {
+    let names: BTreeSet<String> = (0..workflow.steps.len()).map(|place| workflow.name(place)).collect();
+    let (mut running, mut most) = (BTreeSet::new(), 0);
+    for (name, words) in screen.lines().filter_map(|line| line.split_once(": ")) {
+        if !names.contains(name) {
+            continue;
+        }
+        if words.contains("started, job ") {
+            running.insert(name);
+        } else if words.contains(" ended: ") || ENDS.iter().any(|end| words.starts_with(end)) {
+            running.remove(name);
+        }
+        most = most.max(running.len());
+    }
+    most
+}
+
+/// What the screen says first when a step has ended.
+const ENDS: [&str; 3] = ["succeeded", "failed", "aborted"];
 
 /// Steps and handlers by name.
 fn tasks(workflow: &Workflow) -> impl Iterator<Item = (String, &Task)> {
