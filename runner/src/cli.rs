@@ -1,9 +1,13 @@
 //! What the user may type: clap types and nothing else. What it means is in `commands/`.
 
+mod pages;
+
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 pub use clap_complete::Shell;
+
+pub use pages::{Page, man_pages};
 
 /// Runs workflow steps on Kubernetes, under your organisation's own rules.
 #[derive(Debug, Parser)]
@@ -37,7 +41,7 @@ pub enum Command {
     /// Run the steps of a workflow file as Kubernetes Jobs.
     ///
     /// Exit codes: 0 succeeded; 1 a step failed; 2 invalid file or usage, nothing ran; 3 denied by a policy; 4 no usable
-    /// cluster, nothing ran; 130, 143 interrupted; 131 detached with Ctrl-\\: `runs resume` takes the run up again.
+    /// cluster, nothing ran; 130, 143 interrupted; 131 detached with Ctrl-\: `runs resume` takes the run up again.
     Exec(Box<Exec>),
     /// Show every problem of workflow files: exit 0 when there is none, 2 invalid, 3 denied by a policy.
     Check(Check),
@@ -61,6 +65,12 @@ pub enum Command {
     Completions {
         /// The shell.
         shell: Shell,
+    },
+    /// Print the manual page, or write the pages of all commands into a folder.
+    Man {
+        /// Folder for the pages, as `runner-exec.1`; it is made when it is missing [default: print `runner.1`]
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
     },
 }
 

@@ -7,6 +7,7 @@ mod dry_run;
 mod exec;
 mod explain;
 mod local_cluster;
+mod man;
 mod rbac;
 mod render;
 mod runs;
@@ -38,6 +39,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Rbac(arguments) => rbac::run(arguments, streams),
         Command::Schema => schema::run(streams),
         Command::Completions { shell } => completions::run(shell, streams),
+        Command::Man { folder } => man::run(folder.as_deref(), streams),
     }
 }
 

@@ -65,6 +65,9 @@ impl<'a> Page<'a> {
             let definition = self.definition(&name).with_context(|| format!("`{name}` is not defined"))?;
             if definition.get("properties").is_some() {
                 self.table(&format!("`{name}`"), "###", definition)?;
+            } else {
+                let description = definition.get("description").and_then(Value::as_str).unwrap_or_default();
+                writeln!(self.text, "\n### `{name}`\n\n{description}\n\nValue: {}.", words(definition))?;
             }
             self.named_by(definition)?;
         }

@@ -277,7 +277,7 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
             let settled = self.graph.end(place, end.status, end.excused);
             end.status = self.graph.status(place).unwrap_or(end.status);
             ends.push((place, end, by_condition));
-            ends.extend(settled.into_iter().map(of_settled));
+            ends.extend(settled.into_iter().map(|settled| self.of_settled(settled)));
             cleanups.extend(cleanup);
         }
         self.ended(ends).await;
@@ -459,7 +459,15 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
     }
 
     async fn settle(&mut self, settled: Vec<Settled>) {
-        self.ended(settled.into_iter().map(of_settled).collect()).await;
+        let ends = settled.into_iter().map(|settled| self.of_settled(settled)).collect();
+        self.ended(ends).await;
+    }
+
+    /// The end of a step that will never start. What `continue_on` makes of a skip holds also for one from upstream.
+    fn of_settled(&self, settled: Settled) -> (usize, StepEnd, bool) {
+        let Settled { step, status, message } = settled;
+        let status = self.graph.status(step).unwrap_or(status);
+        (step, StepEnd::without_attempt(status, message), false)
     }
 
     fn clean(&mut self, cleanup: Option<Cleanup>) {
@@ -493,12 +501,6 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
 /// Whether a handler runs after somebody has stopped the run.
 fn is_after_stop(name: &str) -> bool {
     name == ABORT || name == EXIT
-}
-
-/// The end of a step that will never start.
-fn of_settled(settled: Settled) -> (usize, StepEnd, bool) {
-    let Settled { step, status, message } = settled;
-    (step, StepEnd::without_attempt(status, message), false)
 }
 
 /// The status of a step before `continue_on` made another of it.
