@@ -4,6 +4,8 @@
 //! Natively, for the lints, nothing is exported: linkers refuse the names.
 #![cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "only the component exports it"))]
 
+use std::sync::{Mutex, PoisonError};
+
 use model::layer::{Layer, MergeStep, Merged};
 use model::report::Answers;
 use serde::de::DeserializeOwned;
@@ -24,6 +26,16 @@ use bindings::exports::runner::policy::rules::{Description, Guest, Loaded, Phase
 
 /// The exported interface.
 struct Core;
+
+/// An answer as text, and what it was written from.
+type Kept<T> = Mutex<Option<(String, T)>>;
+
+/// Longest text that is kept, in bytes: the answer about some thousand steps.
+const LONGEST_KEPT: usize = 4 << 20;
+
+// The next question usually begins with the text that was just answered: reading it would give what was just written.
+static LAYERS: Kept<Vec<Layer>> = Mutex::new(None);
+static MERGED: Kept<Vec<Merged>> = Mutex::new(None);
 
 impl Guest for Core {
     fn describe() -> Description {
@@ -50,19 +62,19 @@ impl Guest for Core {
         let loaded = rules::load(&sources, &arguments);
         Loaded {
             workflow: loaded.workflow.as_ref().map(write),
-            layers: write(&loaded.layers),
             problems: write(&loaded.problems),
+            layers: write_and_keep(loaded.layers, &LAYERS),
         }
     }
 
     fn merge(layers: String, steps: String) -> Result<String, String> {
-        let layers: Vec<Layer> = read("layers", &layers)?;
+        let layers: Vec<Layer> = kept_or_read(&LAYERS, "layers", &layers)?;
         let steps: Vec<MergeStep> = read("steps", &steps)?;
-        rules::merge(&layers, &steps).map(|merged| write(&merged))
+        rules::merge(&layers, &steps).map(|merged| write_and_keep(merged, &MERGED))
     }
 
     fn check(phase: Phase, steps: String) -> Result<String, String> {
-        let steps: Vec<Merged> = read("steps", &steps)?;
+        let steps: Vec<Merged> = kept_or_read(&MERGED, "steps", &steps)?;
         let phase = match phase {
             Phase::Load => model::review::Phase::Load,
             Phase::Submit => model::review::Phase::Submit,
@@ -88,4 +100,21 @@ fn read<T: DeserializeOwned>(argument: &str, text: &str) -> Result<T, String> {
 /// Writes an answer. The types of the model have text keys only, so writing cannot fail.
 fn write<T: serde::Serialize>(answer: &T) -> String {
     serde_json::to_string(answer).unwrap_or_default()
+}
+
+/// Writes an answer, and keeps what it was written from.
+fn write_and_keep<T: serde::Serialize>(answer: T, kept: &Kept<T>) -> String {
+    let text = write(&answer);
+    if text.len() <= LONGEST_KEPT {
+        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((text.clone(), answer));
+    }
+    text
+}
+
+/// Reads an argument, or takes what its very text was written from.
+fn kept_or_read<T: DeserializeOwned>(kept: &Kept<T>, argument: &str, text: &str) -> Result<T, String> {
+    match kept.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some((written, value)) if written == text => Ok(value),
+        _ => read(argument, text),
+    }
 }

@@ -23,7 +23,7 @@ use crate::manifest::Identity;
 use crate::plan::Effective;
 use crate::policy_set::{Enforced, PolicySet};
 use crate::sources::{Source, layer_of_values};
-use crate::wasm::{CoreError, Layers, Request};
+use crate::wasm::{CoreError, Layers, OpenCore, Request};
 
 /// The rules could not be asked, or their answer cannot be used. Nothing may run.
 #[derive(Debug, thiserror::Error)]
@@ -181,23 +181,25 @@ pub(crate) struct Evaluation {
 /// Asks every rule about `steps`. Reviews run wherever a merged config exists; nothing stops at the first problem.
 ///
 /// The layers of a policy lie under (defaults) and above (overrides) those of the file, in the order of the policies.
+/// `core` is the core policy of the set, perhaps as it has read the file.
 pub(crate) fn evaluate(
     set: &PolicySet,
+    core: OpenCore<'_>,
     phase: Phase,
     workflow: &Workflow,
     run_id: Option<&str>,
     layers: &[Layer],
     steps: &[&Step],
 ) -> Result<Evaluation, AdmissionError> {
-    let core = set.core();
     let document = json(&ReviewWorkflow::new(workflow, run_id));
     let kubernetes: Vec<&Step> = steps.iter().copied().filter(|step| step.kind == StepKind::Kubernetes).collect();
     let of_file: Vec<MergeStep> =
         kubernetes.iter().map(|step| MergeStep { step: step.name.clone(), ranks: step.ranks.clone() }).collect();
-    let mut merged = core.merge(layers, &of_file)?;
-
     let mut failures: BTreeMap<(usize, String), model::review::Failure> = BTreeMap::new();
-    if set.policies().iter().any(|enforced| enforced.policy.description().shapes) {
+    let (merged, checked) = if set.policies().iter().any(|enforced| enforced.policy.description().shapes) {
+        // Other components are asked now: nothing of the core policy is held meanwhile.
+        drop(core);
+        let merged = set.core().merge(layers, &of_file)?;
         let below = vec![0; of_file.len()];
         let mut shaping = Shaping { layers: layers.to_vec(), steps: of_file, below };
         for (index, enforced) in set.policies().iter().enumerate() {
@@ -223,13 +225,16 @@ pub(crate) fn evaluate(
                 }
             }
         }
-        merged = core.merge(&shaping.layers, &shaping.steps)?;
-    }
+        set.core().merge_and_check(phase, &shaping.layers, &shaping.steps)?
+    } else {
+        core.merge_and_check(phase, layers, &of_file)?
+    };
 
     let mut problems: Vec<CoreProblem> = merged.iter().flat_map(|merged| merged.problems.iter().cloned()).collect();
-    problems.extend(core.check(phase, &merged)?);
-    for merged in &merged {
-        understood(merged).map_err(|reason| not_understood(set, merged, reason))?;
+    problems.extend(checked);
+    let strange = |merged: &Merged| understood(merged).err().map(|reason| not_understood(set, merged, reason));
+    if let Some(error) = merged.par_iter().find_map_first(strange) {
+        return Err(error);
     }
     let policies = review_all(set, phase, &document, steps, &merged, &failures);
     Ok(Evaluation { merged, problems, policies })
@@ -518,7 +523,7 @@ fn gate(
     steps: &[&Step],
 ) -> Result<(Option<Vec<Reviewed>>, Report), AdmissionError> {
     let shown_id = (phase == Phase::Submit).then(|| run_id.as_str());
-    let evaluation = evaluate(set, phase, effective.workflow(), shown_id, layers, steps)?;
+    let evaluation = evaluate(set, set.core().open(), phase, effective.workflow(), shown_id, layers, steps)?;
     let report = report_on(phase, effective.sources(), effective.workflow(), &evaluation, evaluation.problems.clone());
     if report.verdict != Verdict::Valid {
         return Ok((None, report));

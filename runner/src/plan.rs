@@ -112,7 +112,8 @@ fn read(
             wasm::Source { name: &source.name, text, role: source.role }
         })
         .collect();
-    let mut loaded = set.core().load_sources(&texts, sources.arguments())?;
+    let mut core = set.core().open();
+    let mut loaded = core.load_sources(&texts, sources.arguments())?;
     let mut problems = sources.problems().to_vec();
     problems.append(&mut loaded.problems);
     let mut workflow = loaded.workflow.unwrap_or_default();
@@ -133,7 +134,7 @@ fn read(
     let evaluation = if steps.is_empty() {
         Evaluation { merged: Vec::new(), problems: Vec::new(), policies: Vec::new() }
     } else {
-        evaluate(set, Phase::Load, &workflow, None, &loaded.layers, &steps)?
+        evaluate(set, core, Phase::Load, &workflow, None, &loaded.layers, &steps)?
     };
     problems.extend(evaluation.problems.iter().cloned());
     let report = report_on(Phase::Load, sources.texts(), &workflow, &evaluation, problems);

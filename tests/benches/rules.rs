@@ -67,10 +67,10 @@ fn one_file(criterion: &mut Criterion) {
     let sources = [wasm::Source { name: "dag.yaml", text: &text, role: Role::Workflow }];
     group.bench_function("component", |bencher| {
         bencher.iter(|| {
+            let mut core = core.open();
             let loaded = core.load_sources(black_box(&sources), &[]).unwrap();
             let workflow = loaded.workflow.unwrap_or_default();
-            let merged = core.merge(&loaded.layers, &merge_steps(&workflow)).unwrap();
-            core.check(Phase::Load, &merged).unwrap()
+            core.merge_and_check(Phase::Load, &loaded.layers, &merge_steps(&workflow)).unwrap()
         });
     });
     let sources = [rules::Source { name: "dag.yaml", text: &text, role: rules::Role::Workflow }];

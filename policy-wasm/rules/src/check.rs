@@ -15,6 +15,7 @@ mod volumes;
 use std::collections::HashSet;
 
 use model::config::EffectiveConfig;
+use model::document::{Document as _, Reading};
 use model::field::{Blank, Kind, List, Map, Mapping, Text};
 use model::layer::{Merged, Origin, Position};
 use model::path;
@@ -32,7 +33,7 @@ use crate::yaml::{Node, cut, push};
 pub fn check(phase: Phase, steps: &[Merged]) -> Result<Vec<CoreProblem>, String> {
     let mut problems = Vec::new();
     for merged in steps {
-        let config: EffectiveConfig = serde_json::from_value(merged.config.clone())
+        let config = EffectiveConfig::read(merged.config.clone(), &mut Reading::default())
             .map_err(|error| format!("`steps`: the config of step `{}` is no config: {error}", merged.step))?;
         let mut checking = Checking::new(phase, merged, &mut problems);
         checking.image(&config);

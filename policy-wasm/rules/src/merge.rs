@@ -328,8 +328,12 @@ impl Normal<'_> {
             Tree::Whole(_) => BTreeMap::new(),
         };
         for field in mapping.fields {
+            let leaf = entries.remove(field.key);
+            if leaf.is_none() && !has_default(&field.kind) {
+                continue;
+            }
             let path = path::key(at, field.key);
-            let value = entries.remove(field.key).and_then(|leaf| self.leaf(&field.kind, leaf, &path));
+            let value = leaf.and_then(|leaf| self.leaf(&field.kind, leaf, &path));
             let value = value.filter(|value| field.keep_empty || !is_empty(value));
             if let Some(value) = value.or_else(|| self.default(&field.kind, &path)) {
                 object.insert(field.key.to_owned(), value);
@@ -340,7 +344,7 @@ impl Normal<'_> {
 
     fn leaf(&mut self, kind: &Kind, leaf: Leaf, path: &str) -> Option<Value> {
         let (layer, position) = origin(self.layers, leaf.rank, path);
-        let place = Provenance { layer, position, key: None, history: leaf.history.clone() };
+        let place = Provenance { layer, position, key: None, history: leaf.history };
         self.origins.insert(path.to_owned(), place);
         match leaf.content {
             Tree::Whole(value) => self.whole(kind, value, leaf.rank, path),
@@ -398,8 +402,12 @@ impl Normal<'_> {
             (Kind::Mapping(mapping), Value::Object(mut object)) => {
                 let mut normal = Map::new();
                 for field in mapping.fields {
+                    let value = object.remove(field.key);
+                    if value.is_none() && !has_default(&field.kind) {
+                        continue;
+                    }
                     let at = path::key(path, field.key);
-                    let value = object.remove(field.key).and_then(|value| {
+                    let value = value.and_then(|value| {
                         self.note(rank, &at);
                         self.whole(&field.kind, value, rank, &at)
                     });
@@ -455,6 +463,15 @@ impl Normal<'_> {
     fn note(&mut self, rank: usize, path: &str) {
         let (layer, position) = origin(self.layers, rank, path);
         self.origins.insert(path.to_owned(), Provenance { layer, position, key: None, history: Vec::new() });
+    }
+}
+
+/// Whether [`Normal::default`] knows a value.
+fn has_default(kind: &Kind) -> bool {
+    match kind {
+        Kind::Text(text) => text.default.is_some(),
+        Kind::Integer(integer) => integer.default.is_some(),
+        _ => false,
     }
 }
 

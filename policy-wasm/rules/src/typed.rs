@@ -280,16 +280,15 @@ impl<'a> Walk<'a> {
                 object.insert(entry.key.clone(), value);
             }
         }
-        let refused = entries.iter().any(|entry| mapping.unsupported.contains(&entry.key.as_str()));
+        let unknown: Vec<&Entry> = entries.iter().filter(|entry| mapping.field(&entry.key).is_none()).collect();
+        let refused = unknown.iter().any(|entry| mapping.unsupported.contains(&entry.key.as_str()));
         for field in mapping.fields.iter().filter(|field| node.entry(field.key).is_none()) {
-            let at = path::key(path, field.key);
             // A key that is refused or misspelt is one mistake: what it means counts as set.
-            let is_meant =
-                |entry: &Entry| mapping.field(&entry.key).is_none() && meant(mapping, &entry.key) == Some(field.key);
-            if refused || entries.iter().any(is_meant) {
-                self.walked.left_out.push(at);
+            let is_meant = |entry: &&Entry| meant(mapping, &entry.key) == Some(field.key);
+            if refused || unknown.iter().any(is_meant) {
+                self.walked.left_out.push(path::key(path, field.key));
             } else if field.required {
-                self.refuse(missing_problem(field), &at, spot.problem());
+                self.refuse(missing_problem(field), &path::key(path, field.key), spot.problem());
             }
         }
         self.exactly_one_of(mapping, node, path, spot);

@@ -19,7 +19,7 @@ use serde_json::Value;
 use wasmtime::Store;
 
 use self::bindings::exports::runner::policy::rules as wit;
-use super::engine::Component;
+use super::engine::{Component, Session};
 use super::failure::{malformed, too_large};
 use super::file::Sha256Digest;
 use super::limits::{Guard, Limits};
@@ -30,6 +30,9 @@ use super::world::{CORE_INTERFACE, Interface};
 /// Steps that one call is asked about at most. A call has a fixed price of some 50 µs; a thousand steps take some 50 ms
 /// and 30 MB, so that a large file keeps all cores busy and the memory small.
 const STEPS_A_CALL: usize = 500;
+
+/// Bytes of an answer after which an instance is given back at once, and one that is asked later starts anew.
+const LARGE_ANSWER: usize = 4 << 20;
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, reason = "generated; `wit/core.wit` has the documentation")]
@@ -189,50 +192,59 @@ impl CorePolicy {
         self.limits
     }
 
-    /// Reads the sources, in this order. `arguments` are parameters given from outside, `NAME=VALUE` or a value.
+    /// An instance of its own for the questions about one file, or about some of its steps: what the component was
+    /// asked before cannot change an answer, but spares it reading its own answers again.
+    pub fn open(&self) -> OpenCore<'_> {
+        OpenCore { core: self, place: None }
+    }
+
+    /// [`OpenCore::load_sources`] in an instance of its own.
     ///
     /// # Errors
     /// When the core policy gives no valid answer. Mistakes of the user are in [`Loaded::problems`].
     pub fn load_sources(&self, sources: &[Source<'_>], arguments: &[String]) -> Result<Loaded, CoreError> {
-        const FUNCTION: &str = "load";
-        let sources: Vec<wit::Source<'_>> = sources.iter().map(Source::lowered).collect();
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let raw = self.call(FUNCTION, |core, store| core.call_load(store, &sources, &arguments))?;
-        let wit::Loaded { workflow, layers, problems } = raw;
-        let length = workflow.as_ref().map_or(0, String::len) + layers.len() + problems.len();
-        self.check_length(FUNCTION, length)?;
-        Ok(Loaded {
-            workflow: workflow.map(|text| self.read_object(FUNCTION, "workflow", &text)).transpose()?,
-            layers: self.read(FUNCTION, "layers", &layers)?,
-            problems: self.read_problems(FUNCTION, "problems", &problems)?,
-        })
+        self.open().load_sources(sources, arguments)
     }
 
     /// Merges layers into effective configs, one for each of `steps`, in their order. Many steps go in several calls
-    /// side by side.
+    /// side by side, each in an instance of its own.
     ///
     /// # Errors
     /// When the core policy gives no valid answer.
     pub fn merge(&self, layers: &[Layer], steps: &[MergeStep]) -> Result<Vec<Merged>, CoreError> {
-        if steps.len() <= STEPS_A_CALL || !steps.iter().flat_map(|step| &step.ranks).all(|rank| names(*rank, layers)) {
-            return self.merge_at_once(layers, steps);
+        if is_one_call(layers, steps) {
+            return Ok(self.open().merge(layers, steps)?.0);
         }
-        self.in_calls(steps, |some| {
+        let answers = self.in_calls(steps, |some| {
             let (layers, steps) = needed(layers, some);
-            self.merge_at_once(&layers, &steps)
-        })
+            Ok(self.open().merge(&layers, &steps)?.0)
+        })?;
+        Ok(answers.into_iter().flatten().collect())
     }
 
-    fn merge_at_once<L: Serialize>(&self, layers: &[L], steps: &[MergeStep]) -> Result<Vec<Merged>, CoreError> {
-        const FUNCTION: &str = "merge";
-        let (layers, argument) = (self.write(FUNCTION, layers)?, self.write(FUNCTION, steps)?);
-        let raw = self.call(FUNCTION, |core, store| core.call_merge(store, &layers, &argument))?;
-        let merged: Vec<Merged> = self.read(FUNCTION, "answer", &self.accepted(FUNCTION, raw)?)?;
-        // Whoever takes the answer pairs it with the steps by position.
-        if !merged.iter().map(|merged| &merged.step).eq(steps.iter().map(|step| &step.step)) {
-            return Err(self.failed(malformed(FUNCTION, "its steps are not those it was given")));
+    /// [`CorePolicy::merge`], and what [`CorePolicy::check`] says of the configs.
+    ///
+    /// # Errors
+    /// When the core policy gives no valid answer.
+    pub fn merge_and_check(
+        &self,
+        phase: Phase,
+        layers: &[Layer],
+        steps: &[MergeStep],
+    ) -> Result<(Vec<Merged>, Vec<CoreProblem>), CoreError> {
+        if is_one_call(layers, steps) {
+            return self.open().merge_and_check_at_once(phase, layers, steps);
         }
-        Ok(merged)
+        let answers = self.in_calls(steps, |some| {
+            let (layers, steps) = needed(layers, some);
+            self.open().merge_and_check_at_once(phase, &layers, &steps)
+        })?;
+        let (mut merged, mut problems) = (Vec::with_capacity(steps.len()), Vec::new());
+        for (some_merged, some_problems) in answers {
+            merged.extend(some_merged);
+            problems.extend(some_problems);
+        }
+        Ok((merged, problems))
     }
 
     /// Checks effective configs, many in several calls side by side.
@@ -240,31 +252,21 @@ impl CorePolicy {
     /// # Errors
     /// When the core policy gives no valid answer.
     pub fn check(&self, phase: Phase, steps: &[Merged]) -> Result<Vec<CoreProblem>, CoreError> {
+        let check = |some: &[Merged]| self.open().check(phase, &self.write("check", some)?);
         if steps.len() <= STEPS_A_CALL {
-            return self.check_at_once(phase, steps);
+            return check(steps);
         }
-        self.in_calls(steps, |some| self.check_at_once(phase, some))
+        Ok(self.in_calls(steps, check)?.into_iter().flatten().collect())
     }
 
-    fn check_at_once(&self, phase: Phase, steps: &[Merged]) -> Result<Vec<CoreProblem>, CoreError> {
-        const FUNCTION: &str = "check";
-        let phase = match phase {
-            Phase::Load => wit::Phase::Load,
-            Phase::Submit => wit::Phase::Submit,
-        };
-        let steps = self.write(FUNCTION, steps)?;
-        let raw = self.call(FUNCTION, |core, store| core.call_check(store, phase, &steps))?;
-        self.read_problems(FUNCTION, "answer", &self.accepted(FUNCTION, raw)?)
-    }
-
-    /// The answers about all steps, in their order, whichever call ends first.
+    /// The answers about some steps after the other, whichever call ends first. `ask` must not wait for others of the
+    /// same pool of threads: while it does it would hold its instance.
     fn in_calls<S: Sync, A: Send>(
         &self,
         steps: &[S],
-        ask: impl Fn(&[S]) -> Result<Vec<A>, CoreError> + Send + Sync,
+        ask: impl Fn(&[S]) -> Result<A, CoreError> + Send + Sync,
     ) -> Result<Vec<A>, CoreError> {
-        let answers: Result<Vec<Vec<A>>, CoreError> = steps.par_chunks(STEPS_A_CALL).map(ask).collect();
-        Ok(answers?.into_iter().flatten().collect())
+        steps.par_chunks(STEPS_A_CALL).map(ask).collect()
     }
 
     /// JSON Schema of the workflow file, as text.
@@ -273,22 +275,10 @@ impl CorePolicy {
     /// When the core policy gives no valid answer.
     pub fn schema(&self) -> Result<String, CoreError> {
         const FUNCTION: &str = "schema";
-        let text = self.call(FUNCTION, |core, store| core.call_schema(store))?;
+        let text = self.open().call(FUNCTION, |core, store| core.call_schema(store))?;
         self.check_length(FUNCTION, text.len())?;
         self.read_object::<Value>(FUNCTION, "answer", &text)?;
         Ok(text)
-    }
-
-    fn call<R>(
-        &self,
-        function: &str,
-        call: impl FnOnce(&wit::Guest, &mut Store<Guard>) -> wasmtime::Result<R>,
-    ) -> Result<R, CoreError> {
-        let (answer, _) = self.component.call(function, &self.limits, |store| {
-            let instance = self.instances.instantiate(&mut *store)?;
-            call(instance.runner_policy_rules(), store)
-        });
-        answer.map_err(|error| self.failed(error.failure(function)))
     }
 
     /// The text of an answer that may be a refusal.
@@ -345,6 +335,124 @@ impl CorePolicy {
     fn file(&self) -> String {
         self.component.file().to_owned()
     }
+}
+
+/// An instance of the core policy for the questions about one file. Whoever holds one keeps others from theirs, so it
+/// must not be held while something else is waited for.
+pub struct OpenCore<'a> {
+    core: &'a CorePolicy,
+    /// Taken by the first call.
+    place: Option<Place<'a>>,
+}
+
+/// An instance and what it lives in.
+struct Place<'a> {
+    session: Session<'a>,
+    /// Made by the first call, under its limits.
+    instance: Option<bindings::Core>,
+}
+
+impl OpenCore<'_> {
+    /// Reads the sources, in this order. `arguments` are parameters given from outside, `NAME=VALUE` or a value.
+    ///
+    /// # Errors
+    /// When the core policy gives no valid answer. Mistakes of the user are in [`Loaded::problems`].
+    pub fn load_sources(&mut self, sources: &[Source<'_>], arguments: &[String]) -> Result<Loaded, CoreError> {
+        const FUNCTION: &str = "load";
+        let core = self.core;
+        let sources: Vec<wit::Source<'_>> = sources.iter().map(Source::lowered).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let raw = self.call(FUNCTION, |core, store| core.call_load(store, &sources, &arguments))?;
+        let wit::Loaded { workflow, layers, problems } = raw;
+        let length = workflow.as_ref().map_or(0, String::len) + layers.len() + problems.len();
+        core.check_length(FUNCTION, length)?;
+        if length > LARGE_ANSWER {
+            // What the component needed for it is several times as much; it is not held while the host needs the same.
+            self.place = None;
+        }
+        Ok(Loaded {
+            workflow: workflow.map(|text| core.read_object(FUNCTION, "workflow", &text)).transpose()?,
+            layers: core.read(FUNCTION, "layers", &layers)?,
+            problems: core.read_problems(FUNCTION, "problems", &problems)?,
+        })
+    }
+
+    /// [`CorePolicy::merge_and_check`], for few steps in this instance.
+    ///
+    /// # Errors
+    /// When the core policy gives no valid answer.
+    pub fn merge_and_check(
+        mut self,
+        phase: Phase,
+        layers: &[Layer],
+        steps: &[MergeStep],
+    ) -> Result<(Vec<Merged>, Vec<CoreProblem>), CoreError> {
+        if is_one_call(layers, steps) {
+            return self.merge_and_check_at_once(phase, layers, steps);
+        }
+        self.place = None;
+        self.core.merge_and_check(phase, layers, steps)
+    }
+
+    fn merge_and_check_at_once<L: Serialize>(
+        &mut self,
+        phase: Phase,
+        layers: &[L],
+        steps: &[MergeStep],
+    ) -> Result<(Vec<Merged>, Vec<CoreProblem>), CoreError> {
+        let (merged, text) = self.merge(layers, steps)?;
+        let problems = self.check(phase, &text)?;
+        Ok((merged, problems))
+    }
+
+    /// The configs, and the text they were read from.
+    fn merge<L: Serialize>(&mut self, layers: &[L], steps: &[MergeStep]) -> Result<(Vec<Merged>, String), CoreError> {
+        const FUNCTION: &str = "merge";
+        let core = self.core;
+        let (layers, argument) = (core.write(FUNCTION, layers)?, core.write(FUNCTION, steps)?);
+        let raw = self.call(FUNCTION, |core, store| core.call_merge(store, &layers, &argument))?;
+        let text = core.accepted(FUNCTION, raw)?;
+        let merged: Vec<Merged> = core.read(FUNCTION, "answer", &text)?;
+        // Whoever takes the answer pairs it with the steps by position.
+        if !merged.iter().map(|merged| &merged.step).eq(steps.iter().map(|step| &step.step)) {
+            return Err(core.failed(malformed(FUNCTION, "its steps are not those it was given")));
+        }
+        Ok((merged, text))
+    }
+
+    fn check(&mut self, phase: Phase, steps: &str) -> Result<Vec<CoreProblem>, CoreError> {
+        const FUNCTION: &str = "check";
+        let core = self.core;
+        let phase = match phase {
+            Phase::Load => wit::Phase::Load,
+            Phase::Submit => wit::Phase::Submit,
+        };
+        let raw = self.call(FUNCTION, |core, store| core.call_check(store, phase, steps))?;
+        core.read_problems(FUNCTION, "answer", &core.accepted(FUNCTION, raw)?)
+    }
+
+    fn call<R>(
+        &mut self,
+        function: &str,
+        call: impl FnOnce(&wit::Guest, &mut Store<Guard>) -> wasmtime::Result<R>,
+    ) -> Result<R, CoreError> {
+        let OpenCore { core, place } = self;
+        let Place { session, instance } =
+            place.get_or_insert_with(|| Place { session: core.component.open(&core.limits), instance: None });
+        let (answer, _) = session.call(function, |store| {
+            let instance = match instance {
+                Some(instance) => instance,
+                None => instance.insert(core.instances.instantiate(&mut *store)?),
+            };
+            call(instance.runner_policy_rules(), store)
+        });
+        answer.map_err(|error| core.failed(error.failure(function)))
+    }
+}
+
+/// Whether one call can hold all of it. A rank that names no layer is left to the core policy to refuse.
+fn is_one_call(layers: &[Layer], steps: &[MergeStep]) -> bool {
+    steps.len() <= STEPS_A_CALL || !steps.iter().flat_map(|step| &step.ranks).all(|rank| names(*rank, layers))
 }
 
 impl<'a> Source<'a> {

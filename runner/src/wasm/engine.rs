@@ -4,21 +4,22 @@
 //! ComponentFile ─ Engine::compile ─► Component ─ Policy::load │ CorePolicy::load ─► calls, each in a fresh instance
 //! ```
 //!
-//! Calls run on the thread of the caller and need 512 KiB of its stack; any number may run at once.
+//! Calls run on the thread of the caller and need 512 KiB of its stack. Any number may be asked for at once; those that
+//! find every place of the pool taken wait for their turn, which is not part of their time.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{Component as Code, InstancePre, Linker};
-use wasmtime::{Config, Store, WasmBacktraceDetails};
+use wasmtime::{Config, PoolingAllocationConfig, Store, WasmBacktraceDetails};
 
 use super::cache::{Cache, CacheWarning};
 use super::failure::CallError;
 use super::file::{ComponentFile, Sha256Digest};
-use super::limits::{Guard, Limits, STACK_BYTES, Usage};
+use super::limits::{Guard, INSTANCES, Limits, MEMORIES, STACK_BYTES, TABLE_ELEMENTS, TABLES, Usage};
 use super::load_error::LoadError;
 use super::world::{self, World};
 
@@ -32,6 +33,7 @@ struct Shared {
     compiler: wasmtime::Engine,
     clock: Clock,
     cache: Cache,
+    turns: Turns,
 }
 
 /// The machine cannot run components at all.
@@ -51,10 +53,14 @@ impl Engine {
     /// # Errors
     /// When this machine cannot compile or time components; never because of the cache.
     pub fn new(cache: Option<&Path>) -> Result<Engine, EngineError> {
-        let compiler = wasmtime::Engine::new(&config()).map_err(|error| EngineError::Compiler(format!("{error:#}")))?;
+        // A process that may not reserve the addresses of a pool gets its memories one by one: slower, and the same answers.
+        let places = places();
+        let compiler = wasmtime::Engine::new(config().allocation_strategy(pool(places)))
+            .or_else(|_| wasmtime::Engine::new(&config()))
+            .map_err(|error| EngineError::Compiler(format!("{error:#}")))?;
         let clock = Clock::start(compiler.clone()).map_err(EngineError::Clock)?;
         let cache = Cache::open(cache, &compiler);
-        Ok(Engine { shared: Arc::new(Shared { compiler, clock, cache }) })
+        Ok(Engine { shared: Arc::new(Shared { compiler, clock, cache, turns: Turns::new(places) }) })
     }
 
     /// Compiles a component, or takes it from the cache. Slow for large files: milliseconds to seconds.
@@ -103,6 +109,47 @@ fn config() -> Config {
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .native_unwind_info(false);
     config
+}
+
+/// Calls that have an instance at once: one for each processor and some more. Addresses are reserved for all of them.
+fn places() -> usize {
+    thread::available_parallelism().map_or(1, usize::from).clamp(16, 64)
+}
+
+/// Memory that an instance leaves behind stays with the process up to this much, for the next one of the same component:
+/// some hundred steps need about as much of a core policy.
+const KEPT_BYTES: usize = 8 << 20;
+
+/// Places for instances, made once: a new memory of its own for each call costs more than most calls. A place is given
+/// back to its first state before the next instance gets it, so that nothing travels from one call to another.
+fn pool(places: usize) -> PoolingAllocationConfig {
+    /// Everything the machine can address without checks; [`Limits::memory`] is the bound that counts.
+    const ADDRESSES: usize = 4 << 30;
+    /// What the host keeps for one component, beside memories and tables. It grows with the number of its functions.
+    const INSTANCE_BYTES: usize = 64 << 20;
+    /// Memories and tables that a module can have at all, as the format's readers see it.
+    const MODULE: u32 = 100;
+    let all = |each: usize| u32::try_from(places * each).unwrap_or(u32::MAX);
+    let mut pool = PoolingAllocationConfig::new();
+    // How much one component may have is for its guard to say, in words: here only all of them together count.
+    pool.total_component_instances(all(1))
+        .total_core_instances(all(INSTANCES))
+        .total_memories(all(MEMORIES))
+        .total_tables(all(TABLES))
+        .max_core_instances_per_component(u32::MAX)
+        .max_memories_per_component(u32::MAX)
+        .max_memories_per_module(MODULE)
+        .max_tables_per_component(u32::MAX)
+        .max_tables_per_module(MODULE)
+        .max_component_instance_size(INSTANCE_BYTES)
+        .max_core_instance_size(INSTANCE_BYTES)
+        .max_memory_size(ADDRESSES)
+        .table_elements(usize::try_from(TABLE_ELEMENTS).unwrap_or(usize::MAX));
+    // Where the system tells which pages were written, only those are put back; elsewhere all would be.
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.linear_memory_keep_resident(KEPT_BYTES).table_keep_resident(KEPT_BYTES);
+    }
+    pool
 }
 
 fn invalid(file: &ComponentFile, error: &wasmtime::Error) -> LoadError {
@@ -177,18 +224,77 @@ impl Component {
         limits: &Limits,
         call: impl FnOnce(&mut Store<Guard>) -> wasmtime::Result<R>,
     ) -> (Result<R, CallError>, Usage) {
-        let start = Instant::now();
+        self.open(limits).call(function, call)
+    }
+
+    /// A place for one instance, which `call` of the answer makes.
+    pub(super) fn open(&self, limits: &Limits) -> Session<'_> {
+        let turn = self.engine.shared.turns.take();
         let mut store = Store::new(self.code.engine(), Guard::new(limits));
         store.limiter(|guard| guard);
+        Session { clock: &self.engine.shared.clock, limits: *limits, store, _turn: turn }
+    }
+}
+
+/// A place for one instance and the calls of it.
+pub(super) struct Session<'a> {
+    clock: &'a Clock,
+    limits: Limits,
+    // Before the turn: what it holds is given back first.
+    store: Store<Guard>,
+    _turn: Turn<'a>,
+}
+
+impl Session<'_> {
+    /// Runs `call`, which calls `function`, under the limits. Memory is counted over all calls of the session.
+    pub(super) fn call<R>(
+        &mut self,
+        function: &str,
+        call: impl FnOnce(&mut Store<Guard>) -> wasmtime::Result<R>,
+    ) -> (Result<R, CallError>, Usage) {
+        let Session { clock, limits, store, .. } = self;
+        let start = Instant::now();
         store.set_hostcall_fuel(answer_fuel(limits));
         let answer = {
-            let _ticking = self.engine.shared.clock.tick_for_a_call();
+            let _ticking = clock.tick_for_a_call();
             store.set_epoch_deadline(ticks(limits.time));
-            call(&mut store)
+            call(store)
         };
         let guard = store.data();
         let answer = answer.map_err(|error| CallError::read(function, limits, guard, &error));
         (answer, Usage { time: start.elapsed(), memory: guard.memory() })
+    }
+}
+
+/// How many places of the pool are free.
+struct Turns {
+    free: Mutex<usize>,
+    given_back: Condvar,
+}
+
+impl Turns {
+    fn new(places: usize) -> Turns {
+        Turns { free: Mutex::new(places), given_back: Condvar::new() }
+    }
+
+    /// Waits for a place. Whoever has one must not wait for another: all could hold one and wait for ever.
+    fn take(&self) -> Turn<'_> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.given_back.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Turn { turns: self }
+    }
+}
+
+/// A place of the pool, given back when it is dropped.
+struct Turn<'a> {
+    turns: &'a Turns,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.turns.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.turns.given_back.notify_one();
     }
 }
 

@@ -43,16 +43,16 @@ pub struct Usage {
 pub(super) const STACK_BYTES: usize = 512 << 10;
 
 /// Core instances of a component. One language's tool makes a component of more than eight; nobody needs a hundred.
-const INSTANCES: usize = 100;
+pub(super) const INSTANCES: usize = 100;
 
 /// Linear memories of a component. Each reserves 4 GiB of addresses, so that no access needs a check.
-const MEMORIES: usize = 20;
+pub(super) const MEMORIES: usize = 20;
 
 /// Tables of a component: one for each core instance is usual.
-const TABLES: usize = 100;
+pub(super) const TABLES: usize = 100;
 
 /// Elements of all tables together, 16 bytes each at most. An interpreter has about ten thousand functions.
-const TABLE_ELEMENTS: u64 = 100_000;
+pub(super) const TABLE_ELEMENTS: u64 = 100_000;
 
 /// Which bound a component met. The engine's own error says less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
