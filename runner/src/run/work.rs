@@ -303,14 +303,11 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
                 self.stop = watch::Sender::new(if is_after_stop(name) { Stop::No } else { self.asked });
                 self.spawn(place, Some(self.status_for(name)));
                 let done = loop {
-                    match self.next().await? {
-                        // Nothing else is in progress.
-                        Happened::Done(done) => {
-                            if let Some(done) = done.into_iter().find(|done| done.place == place) {
-                                break done;
-                            }
-                        }
-                        _ => {}
+                    // Nothing else is in progress.
+                    if let Happened::Done(done) = self.next().await?
+                        && let Some(done) = done.into_iter().find(|done| done.place == place)
+                    {
+                        break done;
                     }
                 };
                 self.ended(vec![(place, done.end.clone(), done.by_condition)]).await;

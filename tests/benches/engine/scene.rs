@@ -194,6 +194,7 @@ pub(crate) async fn run(
         set: rules(),
         scope: Arc::new(Scope::of_run(effective.workflow(), id.as_str(), BTreeMap::new())),
         effective,
+        folder: state.to_owned(),
         id,
         max_active: 0,
         exit_code_from: None,

@@ -66,7 +66,6 @@ impl Screen {
             EventKind::StepLog { pod, text, .. } => {
                 Told::Log { step, pod: pod.as_deref().unwrap_or_default().to_owned(), text: text.clone() }
             }
-            EventKind::StepGap { pod, .. } => Told::Gap { pod: pod.to_string() },
             EventKind::StepEnded(end) => Told::Ended { step, end: end.clone() },
             EventKind::Leftover(leftover) => Told::Leftover(leftover.clone()),
             _ => Told::Other,

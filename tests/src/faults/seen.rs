@@ -18,7 +18,6 @@ use super::screen::Screen;
 pub(super) enum Told {
     Started { step: String, job: JobName, log: PathBuf },
     Log { step: String, pod: String, text: Bytes },
-    Gap { pod: String },
     Ended { step: String, end: Box<StepEnd> },
     Leftover(Box<Leftover>),
     Other,
@@ -48,8 +47,6 @@ pub struct Seen {
     pub files: BTreeMap<String, Vec<u8>>,
     /// The log of each pod as it was shown.
     pub logs_of_pods: BTreeMap<String, Vec<u8>>,
-    /// The pods of whose logs a piece is said to be missing, once for each piece.
-    pub gaps: Vec<String>,
     /// The beginnings and ends of steps, in their order.
     pub order: Vec<Turn>,
     /// All that was shown.
@@ -129,7 +126,7 @@ impl Seen {
         let mut logs: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut logs_of_pods: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        let (mut jobs, mut leftovers, mut gaps, mut order) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut jobs, mut leftovers, mut order) = (Vec::new(), Vec::new(), Vec::new());
         for told in told {
             match told {
                 Told::Started { step, job, log } => {
@@ -142,7 +139,6 @@ impl Seen {
                     logs_of_pods.entry(pod).or_default().extend_from_slice(&text);
                     logs.entry(step).or_default().extend_from_slice(&text);
                 }
-                Told::Gap { pod } => gaps.push(pod),
                 Told::Ended { step, end } => {
                     order.push(Turn::Ended(step.clone()));
                     steps.insert(step, *end);
@@ -166,7 +162,6 @@ impl Seen {
             logs,
             files,
             logs_of_pods,
-            gaps,
             order,
             screen,
             transcript,

@@ -14,6 +14,9 @@ use crate::event::{AttemptState, Event, EventKind, JobName, StepEnd, Waiting};
 use crate::outcome::{Outcome, Reason, RunStatus, StepStatus};
 use crate::report::is_direction;
 
+/// Version of the form of events. A new one means that a field has another meaning, or is gone.
+const EVENTS_VERSION: u32 = 1;
+
 /// Writes the objects.
 #[derive(Debug)]
 pub(super) struct Json {
@@ -42,6 +45,7 @@ struct Line<'a> {
 #[serde(untagged)]
 enum Fields<'a> {
     RunStarted {
+        version: u32,
         workflow: &'a str,
         steps: Vec<&'a str>,
         handlers: Vec<&'a str>,
@@ -174,7 +178,8 @@ impl Json {
             EventKind::RunStarted { run, workflow, steps, handlers, folder } => {
                 self.progress.run.clone_from(run);
                 let [steps, handlers] = [steps, handlers].map(|names| names.iter().map(AsRef::as_ref).collect());
-                let fields = Fields::RunStarted { workflow, steps, handlers, folder: path(folder) };
+                let fields =
+                    Fields::RunStarted { version: EVENTS_VERSION, workflow, steps, handlers, folder: path(folder) };
                 self.line(&mut text, &event, "run-started", fields);
             }
             EventKind::StepStarted { job, log } => {
@@ -326,7 +331,7 @@ mod tests {
     fn each_event_is_an_object_on_a_line() {
         assert_eq!(
             json(failing()),
-            r#"{"time":"2026-01-02T03:04:05Z","run":"0198c0de","event":"run-started","workflow":"nightly","steps":["migrate","report","publish"],"handlers":["onSuccess","onFailure"],"folder":"/state/0198c0de"}
+            r#"{"time":"2026-01-02T03:04:05Z","run":"0198c0de","event":"run-started","version":1,"workflow":"nightly","steps":["migrate","report","publish"],"handlers":["onSuccess","onFailure"],"folder":"/state/0198c0de"}
 {"time":"2026-01-02T03:04:05.1Z","run":"0198c0de","event":"step-started","step":"migrate","attempt":1,"job":{"namespace":"batch","name":"migrate-q7k2"},"log":"/state/0198c0de/logs/migrate.1.log"}
 {"time":"2026-01-02T03:04:05.15Z","run":"0198c0de","event":"step-state","step":"migrate","attempt":1,"state":"creating","pod":null,"suspended":false}
 {"time":"2026-01-02T03:04:05.2Z","run":"0198c0de","event":"step-state","step":"migrate","attempt":1,"state":"pending","pod":null,"suspended":false}
