@@ -28,8 +28,9 @@ fn numbered(from: usize, to: usize) -> String {
     })
 }
 
-/// What a pipe holds on Linux.
-const PIPE: usize = 64 * 1024;
+/// What lies on the way from a program to the node's file: its pipe and containerd's, 64 KiB each, and what copies between
+/// them. Busy nodes were seen to lose up to 93 KB.
+const ON_THE_WAY: usize = 192 * 1024;
 
 fn name(object: &Value) -> String {
     object["metadata"]["name"].as_str().unwrap().to_owned()
@@ -45,9 +46,9 @@ fn a_burst_from_a_program_that_is_gone_at_once(namespace: &Namespace) {
     let (log, whole) = (run.end("a").log, numbered(1, 100_000) + "end");
     // To the last byte that the node has; its log may have been rotated since. On a machine that is very busy that may lack
     // the end: containerd gives the output of a program that is gone two seconds to be copied, and throws away what is still
-    // in its pipe. <https://github.com/containerd/containerd/blob/v1.6.20/pkg/process/init.go>, `delete`
+    // on the way. <https://github.com/containerd/containerd/blob/v1.6.20/pkg/process/init.go>, `delete`
     assert!(log.ends_with(&there), "{} bytes, and the node has {}: {there:.80}", log.len(), there.len());
-    assert!(whole.strip_prefix(&log).is_some_and(|rest| rest.len() <= PIPE), "{} bytes", log.len());
+    assert!(whole.strip_prefix(&log).is_some_and(|rest| rest.len() <= ON_THE_WAY), "{} bytes", log.len());
     if namespace.served().is_some() {
         assert_eq!(log.len(), whole.len());
     }
