@@ -140,10 +140,9 @@ impl Run {
             handlers: workflow.handlers.iter().map(|step| Arc::from(step.name.as_str())).collect(),
             folder: folder.path().to_path_buf(),
         });
-        let log_slots = Arc::new(Semaphore::new(logs_at_once(
-            rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
-        )));
-        let ended_log_slots = Arc::new(Semaphore::new(ENDED_LOGS_AT_ONCE));
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let [log_slots, ended_log_slots] = [(4, LOGS_AT_ONCE), (16, ENDED_LOGS_AT_ONCE)]
+            .map(|(part, most)| Arc::new(Semaphore::new(logs_at_once(descriptors, part, most))));
         let shared = Arc::new(Shared {
             events,
             journal,
@@ -199,10 +198,11 @@ impl Run {
     }
 }
 
-/// A quarter of the files that the process may open is for logs; none: any number.
-fn logs_at_once(descriptors: Option<u64>) -> usize {
-    let quarter = descriptors.and_then(|descriptors| usize::try_from(descriptors / 4).ok());
-    quarter.unwrap_or(LOGS_AT_ONCE).clamp(1, LOGS_AT_ONCE)
+/// So many logs that each one has a connection and a file for a part of the files that the process may open; none: any
+/// number.
+fn logs_at_once(descriptors: Option<u64>, part: u64, most: usize) -> usize {
+    let of_part = descriptors.and_then(|descriptors| usize::try_from(descriptors / part).ok());
+    of_part.unwrap_or(most).clamp(1, most)
 }
 
 impl Context {
@@ -280,7 +280,10 @@ mod tests {
 
     #[test]
     fn f66_logs_leave_descriptors_for_everything_else() {
-        let found: Vec<usize> = [None, Some(1 << 20), Some(256), Some(100), Some(3)].map(logs_at_once).to_vec();
+        let found: Vec<usize> = [None, Some(1 << 20), Some(256), Some(100), Some(3)]
+            .map(|descriptors| logs_at_once(descriptors, 4, LOGS_AT_ONCE))
+            .to_vec();
         assert_eq!(found, [64, 64, 64, 25, 1]);
+        assert_eq!(logs_at_once(Some(64), 16, ENDED_LOGS_AT_ONCE), 4);
     }
 }
