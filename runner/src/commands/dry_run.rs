@@ -52,10 +52,8 @@ impl Rehearsal {
             code
         };
         let previews = match preview(set, effective, &self.scope, &self.id) {
-            Ok(Admission::Admitted(previews, report)) => {
-                tell(&report.problems, ExitCode::Success);
-                previews
-            }
+            // What the rules remark was told when the file was read.
+            Ok(Admission::Admitted(previews, _)) => previews,
             Ok(Admission::Refused(report)) => return tell(&report.problems, ExitCode::from(report.verdict)),
             Err(error) => return super::unanswered(&error, format, streams),
         };
