@@ -49,6 +49,7 @@ pub use log_sink::{Copies, LogTarget, Printed};
 pub use process::HostAttempt;
 pub use stop::{Stop, TimeLimit};
 
+pub(crate) use process::not_started;
 use stop::{Cause, cause};
 pub(crate) use stop::{stopped, stopped_verdict};
 

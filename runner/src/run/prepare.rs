@@ -10,18 +10,18 @@ use model::problem::{Problem, Severity};
 use model::report::Report;
 use model::workflow::{LogOutput, Step, StepKind};
 
-use super::{Context, Run};
+use super::{Context, ReachError, Run};
 use crate::admission::{Admission, AdmissionError, Admitted, AdmittedCommand, admit, admit_command};
 use crate::cluster::Target;
 use crate::event::{EventKind, JobName};
-use crate::host::{Launch, Program, Shell, Signal, StartError, Streams, signal_named};
+use crate::host::{Launch, Program, Shell, Signal, Streams, signal_named};
 use crate::interpolate::Scope;
 use crate::journal::{ERROR_LOG, RecordedAttempt};
 use crate::manifest;
 use crate::outcome::{Outcome, Reason, Verdict};
 use crate::output::{DEFAULT_LARGEST, LinePatterns};
 use crate::small_file::words;
-use crate::step::{Attempt, Begin, Copies, DEFAULT_GRACE, HostAttempt, LogTarget, Policy, TimeLimit};
+use crate::step::{Attempt, Begin, Copies, DEFAULT_GRACE, HostAttempt, LogTarget, Policy, TimeLimit, not_started};
 
 /// Between the stop signal and SIGKILL, where the workflow says nothing.
 const CLEAN_UP: Duration = Duration::from_secs(5);
@@ -50,11 +50,7 @@ impl Context {
         let target = Target { kubeconfig: admitted.kubeconfig().map(PathBuf::from), context: config.context.clone() };
         let namespace = config.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
         let reached = self.clusters.reach(&target, namespace, config.namespace.is_some()).await;
-        let (cluster, watched) = reached.map_err(|error| {
-            let mut verdict = Verdict::new(Outcome::failed(None, Reason::NoCluster), error.to_string());
-            verdict.hint = error.help();
-            verdict
-        })?;
+        let (cluster, watched) = reached.map_err(|error| no_cluster(&error))?;
         let policy = match config.cleanup_policy {
             Some(CleanupPolicy::Keep) => Policy::Keep,
             _ => Policy::Delete,
@@ -219,9 +215,10 @@ pub(super) fn invalid() -> Outcome {
     Outcome::failed(None, Reason::Invalid)
 }
 
-fn not_started(error: &StartError) -> Verdict {
-    let mut verdict = Verdict::new(Outcome::failed(None, Reason::StartError), error.to_string());
-    verdict.hint = error.help().map(str::to_owned);
+/// The verdict on a step whose cluster, or its namespace, cannot be used.
+pub(super) fn no_cluster(error: &ReachError) -> Verdict {
+    let mut verdict = Verdict::new(Outcome::failed(None, Reason::NoCluster), error.to_string());
+    verdict.hint = error.help();
     verdict
 }
 

@@ -10,13 +10,14 @@ use model::workflow::Step;
 
 use super::attempts::{Attempts, Next};
 use super::drive::{Made, StepDone};
+use super::prepare::no_cluster;
 use super::values::Given;
 use super::{Context, Signal, since};
 use crate::cluster::{Expected, Target as ClusterTarget};
 use crate::event::{EventKind, StepEnd};
 use crate::interpolate::Scope;
 use crate::journal::{Begun, Entry, RecordedAttempt, StepHistory};
-use crate::outcome::{Outcome, Reason, Verdict};
+use crate::outcome::{Outcome, Verdict};
 use crate::step::{Attempt, Begin, Cleanup, Owed, Printed, Stop, Target, TimeLimit};
 
 /// Where a step is taken up.
@@ -179,11 +180,7 @@ impl Context {
             return Err(Verdict::new(Outcome::Lost, "its attempt was no Job"));
         };
         let reached = self.clusters.reach(&job.target, &job.name.namespace, true).await;
-        let (cluster, watched) = reached.map_err(|error| {
-            let mut verdict = Verdict::new(Outcome::failed(None, Reason::NoCluster), error.to_string());
-            verdict.hint = error.help();
-            verdict
-        })?;
+        let (cluster, watched) = reached.map_err(|error| no_cluster(&error))?;
         let begin = Begin::TakeUp { uid: job.uid.clone().unwrap_or_default(), log: Box::new(open.log.clone()) };
         Ok(Attempt {
             step: Arc::from(step.name.as_str()),

@@ -128,9 +128,6 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
 
     async fn phases(&mut self) -> Result<(), Leave> {
         self.restore().await;
-        if self.first_signal.is_some() {
-            self.graph.stop();
-        }
         if self.may_begin().await? && self.init().await? {
             self.steps().await?;
         }
@@ -226,6 +223,10 @@ impl<'a, S: Stream<Item = Signal> + Unpin> Work<'a, S> {
         let spent = run.earlier.as_ref().map_or(Duration::ZERO, |earlier| since(earlier.started));
         let left = seconds.map(|seconds| Duration::from_secs(seconds).saturating_sub(spent));
         self.deadline = left.and_then(|left| Instant::now().checked_add(left));
+        if self.first_signal.is_some() {
+            // In an earlier process, or in `init`, which had ended well by then.
+            self.graph.stop();
+        }
         for place in self.context.begun() {
             self.graph.begin(place);
             self.spawn(place, None);

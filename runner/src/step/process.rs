@@ -118,7 +118,8 @@ async fn follow(
     ended
 }
 
-fn not_started(error: &StartError) -> Verdict {
+/// The verdict on a process that cannot be started.
+pub(crate) fn not_started(error: &StartError) -> Verdict {
     let mut verdict = Verdict::new(Outcome::failed(None, Reason::StartError), error.to_string());
     verdict.hint = error.help().map(str::to_owned);
     verdict
